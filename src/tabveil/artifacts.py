@@ -1,0 +1,258 @@
+"""Every path a stage reads or writes, exactly once, and the atomic writers.
+
+`Artifacts` maps names to paths below `artifacts/<stage>/`; a file is written to a temporary name beside it and
+renamed, so that a killed stage leaves nothing half written. JSON is sorted and ends in a newline, Parquet is
+written with fixed settings: same content, same bytes, stable DVC hashes.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tabveil.errors import ArtifactError, TabVeilError
+
+STAGES = ("pull", "preprocess", "verify", "train", "sample", "evaluate", "publish")
+PREPARATION_STAGES = STAGES[:3]
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """Paths of one pipeline run.
+
+    Args:
+        root: folder of the DVC outputs, `artifacts/`.
+        trial: when given, stages after `verify` live here instead (a sweep's own folder), so that a sweep reads
+            what DVC made and never overwrites it.
+    """
+
+    root: Path
+    trial: Path | None = None
+
+    def stage(self, name: str) -> Path:
+        """Folder of one stage."""
+        if name not in STAGES:
+            raise ArtifactError(f"no stage '{name}'; there are: {', '.join(STAGES)}")
+        base = self.root if self.trial is None or name in PREPARATION_STAGES else self.trial
+        return base / name
+
+    # pull
+    @property
+    def raw(self) -> Path:
+        """The raw file, byte for byte as in S3."""
+        return self.stage("pull") / "raw"
+
+    @property
+    def source(self) -> Path:
+        """Where the raw file came from: uri, version id, sha256, bytes."""
+        return self.stage("pull") / "source.json"
+
+    # preprocess
+    @property
+    def table(self) -> Path:
+        """Typed table, still with personal data."""
+        return self.stage("preprocess") / "table.parquet"
+
+    @property
+    def profile(self) -> Path:
+        """Fitted statistics and row counts."""
+        return self.stage("preprocess") / "profile.json"
+
+    @property
+    def quarantine(self) -> Path:
+        """Rejected rows, each with its reason."""
+        return self.stage("preprocess") / "quarantine.parquet"
+
+    @property
+    def sql(self) -> Path:
+        """The SQL that made the table."""
+        return self.stage("preprocess") / "transform.sql"
+
+    # verify
+    @property
+    def train_data(self) -> Path:
+        """Clean rows a model may see."""
+        return self.stage("verify") / "train.parquet"
+
+    @property
+    def holdout_data(self) -> Path:
+        """Clean rows no model sees; the yardstick."""
+        return self.stage("verify") / "holdout.parquet"
+
+    @property
+    def metadata(self) -> Path:
+        """`tabveil.schema.Metadata` of the clean table."""
+        return self.stage("verify") / "metadata.json"
+
+    @property
+    def findings(self) -> Path:
+        """PII findings before and after the policy, in Macie's shape."""
+        return self.stage("verify") / "findings.json"
+
+    @property
+    def identity_digests(self) -> Path:
+        """Keyed digests of real identity values, so that no invented value equals one."""
+        return self.stage("verify") / "identity_digests.parquet"
+
+    # train
+    @property
+    def model(self) -> Path:
+        """Model folder: safetensors and JSON."""
+        return self.stage("train") / "model"
+
+    @property
+    def loss_curve(self) -> Path:
+        """CSV with columns step, train, validation."""
+        return self.stage("train") / "loss.csv"
+
+    @property
+    def run(self) -> Path:
+        """Id of the MLflow run that later stages resume."""
+        return self.stage("train") / "run.json"
+
+    # sample
+    @property
+    def synthetic_parquet(self) -> Path:
+        """Synthetic table, typed, snake_case names."""
+        return self.stage("sample") / "synthetic.parquet"
+
+    @property
+    def synthetic_csv(self) -> Path:
+        """Synthetic table with the original header names and order."""
+        return self.stage("sample") / "synthetic.csv"
+
+    @property
+    def sample_info(self) -> Path:
+        """Rows asked, drawn and rejected, by reason."""
+        return self.stage("sample") / "sample.json"
+
+    # evaluate
+    @property
+    def metrics(self) -> Path:
+        """All scores, flat: DVC metrics."""
+        return self.stage("evaluate") / "metrics.json"
+
+    @property
+    def gate(self) -> Path:
+        """The verdict: every check with measured and asked values."""
+        return self.stage("evaluate") / "gate.json"
+
+    @property
+    def report(self) -> Path:
+        """One self-contained HTML page."""
+        return self.stage("evaluate") / "report.html"
+
+    @property
+    def plots(self) -> Path:
+        """PNG pictures and the CSV files behind DVC plots."""
+        return self.stage("evaluate") / "plots"
+
+    # publish
+    @property
+    def published(self) -> Path:
+        """What was uploaded where, with checksums."""
+        return self.stage("publish") / "published.json"
+
+
+def require(path: Path, made_by: str) -> Path:
+    """The path, if it exists.
+
+    Raises:
+        ArtifactError: it does not; the message names the stage that makes it.
+    """
+    if not path.exists():
+        raise ArtifactError(f"{path} is missing: run the stage '{made_by}' first (dvc repro {made_by})")
+    return path
+
+
+@contextmanager
+def atomic(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` to write to; renamed to `path` when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside `path` to fill; takes the place of `path` when the block ends without an error."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
+    try:
+        yield temporary
+        temporary.chmod(0o755)
+        if path.exists():
+            shutil.rmtree(path)
+        temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def to_json(data: Any) -> str:
+    """Sorted, indented, newline-terminated JSON."""
+    return json.dumps(data, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_json(path: Path, data: Any) -> None:
+    """Write JSON atomically (see `to_json`)."""
+    with atomic(path) as temporary:
+        temporary.write_text(to_json(data), encoding="utf-8")
+
+
+def read_json(path: Path, made_by: str) -> Any:
+    """Read JSON.
+
+    Raises:
+        ArtifactError: missing, or not JSON.
+    """
+    try:
+        return json.loads(require(path, made_by).read_text(encoding="utf-8"))
+    except ValueError as err:
+        raise ArtifactError(f"{path} is not valid JSON: run the stage '{made_by}' again ({err})") from err
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text atomically."""
+    with atomic(path) as temporary:
+        temporary.write_text(text, encoding="utf-8", newline="\n")
+
+
+def write_parquet(path: Path, table: pd.DataFrame) -> None:
+    """Write a frame atomically as Parquet (zstd, no index, no pandas-only metadata: same rows, same bytes)."""
+    arrow = pa.Table.from_pandas(table, preserve_index=False).replace_schema_metadata(None)
+    with atomic(path) as temporary:
+        pq.write_table(arrow, temporary, compression="zstd")
+
+
+def read_parquet(path: Path, made_by: str) -> pd.DataFrame:
+    """Read Parquet.
+
+    Raises:
+        ArtifactError: missing or corrupt.
+    """
+    try:
+        return pq.read_table(require(path, made_by)).to_pandas()
+    except TabVeilError:
+        raise
+    except (OSError, pa.ArrowInvalid) as err:
+        raise ArtifactError(f"{path} cannot be read: run the stage '{made_by}' again ({type(err).__name__})") from err

@@ -1,0 +1,427 @@
+"""Typed configuration: the shape of everything below `conf/`, and the check that a composed config has it.
+
+Plain dataclasses: OmegaConf checks types and unknown keys against them, `__post_init__` checks ranges. Defaults
+live here; the files in `conf/` set what an option is about. This module knows OmegaConf but not Hydra: composing
+files is the business of `tabveil.stages.app`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import dataclass, field, fields, is_dataclass
+from enum import Enum
+from pathlib import Path
+from typing import Any, Optional, Union, get_args, get_origin, get_type_hints
+
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
+
+from tabveil.errors import ConfigError
+from tabveil.schema import NAME_PATTERN, Action, ColumnSpec, ColumnType, ConstraintSpec, SDType
+
+
+def project_root() -> Path:
+    """Folder that holds `conf/`, `artifacts/` and `mlruns/`.
+
+    `TABVEIL_ROOT` if set, else the nearest folder upwards from the working directory that holds
+    `conf/config.yaml` (DVC runs a stage, also a queued experiment's, in its own root).
+
+    Raises:
+        ConfigError: there is none.
+    """
+    named = os.environ.get("TABVEIL_ROOT")
+    here = Path(named) if named else Path.cwd()
+    candidates = [here] if named else [here, *here.parents]
+    for folder in candidates:
+        if (folder / "conf" / "config.yaml").is_file():
+            return folder.resolve()
+    raise ConfigError(f"no conf/config.yaml in {here} or above: change into a TabVeil project, or set TABVEIL_ROOT")
+
+
+def _check(name: str, value: float, low: float, high: float, kind: str = "number") -> None:
+    if not low <= value <= high:
+        raise ConfigError(f"{name} must be a {kind} from {low:g} to {high:g}, however: {name}={value}")
+
+
+def _check_positive(name: str, value: float) -> None:
+    if value <= 0:
+        raise ConfigError(f"{name} must be positive, however: {name}={value}")
+
+
+class FileFormat(str, Enum):
+    """Format of a raw file."""
+
+    csv = "csv"
+    parquet = "parquet"
+
+
+@dataclass
+class SourceConfig:
+    """The raw object in the landing bucket."""
+
+    key: str = "???"
+    format: FileFormat = FileFormat.csv
+    version_id: Optional[str] = None  # None: the newest
+    sha256: Optional[str] = None  # checked when given
+    seed_file: Optional[str] = None  # local file that fills the embedded landing bucket; relative to the project
+
+    def __post_init__(self) -> None:
+        if self.key.startswith("/") or ".." in self.key.split("/"):
+            raise ConfigError(f"source.key must be a plain object key, however: source.key={self.key}")
+
+
+@dataclass
+class CsvConfig:
+    """Dialect of a CSV file."""
+
+    delimiter: str = ","
+    quote: str = '"'
+    encoding: str = "utf-8"  # a byte order mark is recognised by itself
+    decimal: str = "."
+    thousands: Optional[str] = None
+
+    def __post_init__(self) -> None:
+        for name in ("delimiter", "quote", "decimal"):
+            if len(getattr(self, name)) != 1:
+                raise ConfigError(f"csv.{name} must be one character, however: csv.{name}={getattr(self, name)!r}")
+        if self.thousands is not None and (len(self.thousands) != 1 or self.thousands == self.decimal):
+            raise ConfigError(
+                f"csv.thousands must be one character other than the decimal mark, however: {self.thousands!r}"
+            )
+
+
+@dataclass
+class DatasetConfig:
+    """One dataset: where it is, what its columns are, what is personal, what must hold."""
+
+    name: str = "???"
+    source: SourceConfig = field(default_factory=SourceConfig)
+    csv: CsvConfig = field(default_factory=CsvConfig)
+    null_tokens: list[str] = field(default_factory=lambda: ["", "NA", "N/A", "null", "NULL", "None", "nan", "NaN", "-"])
+    true_tokens: list[str] = field(default_factory=lambda: ["true", "yes", "y", "1", "t"])  # compared in lower case
+    false_tokens: list[str] = field(default_factory=lambda: ["false", "no", "n", "0", "f"])
+    columns: dict[str, ColumnSpec] = field(default_factory=dict)
+    target: Optional[str] = None  # column a user would predict; evaluated first
+    entity_key: Optional[str] = None  # one person's rows never straddle train and holdout
+    deduplicate: bool = True  # drop exact repetitions of a row
+    locales: list[str] = field(default_factory=lambda: ["en_US"])  # Faker locales of regenerated columns
+    constraints: list[ConstraintSpec] = field(default_factory=list)
+    max_rejected_fraction: Optional[float] = None  # None: as in the preprocess group
+
+    def __post_init__(self) -> None:
+        if not NAME_PATTERN.fullmatch(self.name):
+            raise ConfigError(f"dataset.name must be snake_case, however: dataset.name={self.name!r}")
+        if not self.columns:
+            raise ConfigError("dataset.columns must declare at least one column, however: none")
+        for column in self.columns:
+            if not NAME_PATTERN.fullmatch(column):
+                raise ConfigError(f"dataset.columns: names must be snake_case, however: {column!r}")
+        for role in ("target", "entity_key"):
+            self._check_known(f"dataset.{role}", getattr(self, role))
+        for constraint in self.constraints:
+            for column in constraint.used_columns:
+                self._check_known(f"dataset.constraints ({constraint.label})", column)
+        self._check_policies()
+
+    def _check_known(self, where: str, column: str | None) -> None:
+        if column is not None and column not in self.columns:
+            raise ConfigError(f"{where} names an undeclared column: {column}{_did_you_mean(column, self.columns)}")
+
+    def _check_policies(self) -> None:
+        for name, spec in self.columns.items():
+            policy = spec.policy
+            if policy is None:
+                continue
+            if spec.semantic_type is not None and policy.action is Action.keep and not policy.reason:
+                raise ConfigError(f"dataset.columns.{name}: keeping a {spec.semantic_type} column needs a reason")
+            if policy.action is Action.pseudonymise and spec.resolved_sdtype is not SDType.id:
+                raise ConfigError(f"dataset.columns.{name}: pseudonymise is for columns with sdtype: id")
+            if policy.action is Action.generalise and spec.resolved_sdtype is SDType.id:
+                raise ConfigError(f"dataset.columns.{name}: generalise is for columns that are modelled, not ids")
+            if policy.action is Action.redact and spec.type is not ColumnType.string:
+                raise ConfigError(f"dataset.columns.{name}: redact is for string columns")
+
+
+@dataclass
+class EnvironmentConfig:
+    """Where the pipeline runs. `embedded_s3` starts a loopback S3 server for the stages that need one."""
+
+    name: str = "local"
+    embedded_s3: bool = True
+    endpoint_url: Optional[str] = None  # None: AWS_ENDPOINT_URL_S3, else AWS itself; never set beside embedded_s3
+    region: str = "eu-central-1"
+    landing_bucket: str = "tabveil-landing"
+    output_bucket: str = "tabveil-output"
+    output_prefix: str = "synthetic/"
+    max_object_bytes: int = 2_000_000_000
+    wait_seconds: float = 120.0  # for another stage to release the embedded server
+
+    def __post_init__(self) -> None:
+        if self.embedded_s3 and self.endpoint_url:
+            raise ConfigError("environment.endpoint_url and environment.embedded_s3 exclude each other: set one")
+        if not self.output_prefix.endswith("/"):
+            raise ConfigError(f"environment.output_prefix must end in '/', however: {self.output_prefix!r}")
+        _check_positive("environment.max_object_bytes", self.max_object_bytes)
+        _check_positive("environment.wait_seconds", self.wait_seconds)
+
+
+class Engine(str, Enum):
+    """What runs the compiled SQL."""
+
+    duckdb = "duckdb"
+
+
+class BadValue(str, Enum):
+    """What happens to a value that does not fit its column's type."""
+
+    reject = "reject"  # the row goes to quarantine
+    null = "null"  # the value becomes missing, and is counted
+
+
+@dataclass
+class PreprocessConfig:
+    """Normalisation of a raw table."""
+
+    engine: Engine = Engine.duckdb
+    bad_values: BadValue = BadValue.reject
+    max_rejected_fraction: float = 0.02
+    clip_quantiles: list[float] = field(default_factory=lambda: [0.001, 0.999])
+
+    def __post_init__(self) -> None:
+        _check("preprocess.max_rejected_fraction", self.max_rejected_fraction, 0, 1)
+        if len(self.clip_quantiles) != 2 or not 0 <= self.clip_quantiles[0] < self.clip_quantiles[1] <= 1:
+            raise ConfigError(
+                f"preprocess.clip_quantiles must be [low, high] in [0, 1], however: {self.clip_quantiles}"
+            )
+
+
+@dataclass
+class PIIConfig:
+    """Finding personal data, and the split that follows."""
+
+    tolerated_types: list[str] = field(default_factory=list)  # finding types that never stop a run
+    holdout_fraction: float = 0.2
+    min_holdout_rows: int = 50
+    key_env: str = "TABVEIL_PSEUDONYM_KEY"  # hex key; wins over the file
+    key_file: str = ".tabveil/pseudonym.key"  # made at first use with mode 0600
+    timeout_seconds: float = 600.0
+
+    def __post_init__(self) -> None:
+        _check("pii.holdout_fraction", self.holdout_fraction, 0.01, 0.5)
+        _check_positive("pii.min_holdout_rows", self.min_holdout_rows)
+        _check_positive("pii.timeout_seconds", self.timeout_seconds)
+
+
+@dataclass
+class SynthesizerConfig:
+    """What every synthesizer has. `name` picks the class."""
+
+    name: str = "???"
+    seed: int = 0
+    num_threads: int = 2
+    min_rows: int = 200  # fewer training rows than this are refused
+    validation_fraction: float = 0.1
+
+    def __post_init__(self) -> None:
+        _check("synthesizer.seed", self.seed, 0, 2**31 - 1, "integer")
+        _check("synthesizer.num_threads", self.num_threads, 1, 256, "integer")
+        _check("synthesizer.min_rows", self.min_rows, 20, 10**9, "integer")
+        _check("synthesizer.validation_fraction", self.validation_fraction, 0.01, 0.5)
+
+
+@dataclass
+class TVAEConfig(SynthesizerConfig):
+    """TabVeil's TVAE (`tabveil.synthesizers.tvae`)."""
+
+    name: str = "tvae"
+    max_steps: int = 1500
+    batch_size: int = 512
+    learning_rate: float = 4e-3
+    beta: float = 1.0  # weight of the KL term
+    beta_warmup_fraction: float = 0.2
+    latent_dim: int = 32
+    encoder_dim: int = 256
+    decoder_dim: int = 256
+    dropout: float = 0.2
+    weight_decay: float = 0.3  # on the autoregressive matrices
+    ema_decay: float = 0.99
+    patience: int = 6  # validation checks without improvement before training stops
+    validate_every: int = 50  # steps
+    max_bins: int = 64
+    min_bin_rows: int = 50
+    spike_fraction: float = 0.004
+    min_spike_rows: int = 10
+    rare_threshold: int = 8  # a category in fewer rows never leaves the tokeniser; extremes clipped at the k-th value
+    max_categories: int = 1000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("max_steps", "batch_size", "learning_rate", "latent_dim", "encoder_dim", "decoder_dim"):
+            _check_positive(f"synthesizer.{name}", getattr(self, name))
+        for name in ("patience", "validate_every", "max_bins", "min_bin_rows", "max_categories"):
+            _check_positive(f"synthesizer.{name}", getattr(self, name))
+        for name in ("beta_warmup_fraction", "spike_fraction"):
+            _check(f"synthesizer.{name}", getattr(self, name), 0, 1)
+        _check("synthesizer.dropout", self.dropout, 0, 0.9)
+        _check("synthesizer.ema_decay", self.ema_decay, 0, 0.99999)
+        _check("synthesizer.beta", self.beta, 0, 100)
+        _check("synthesizer.weight_decay", self.weight_decay, 0, 10)
+        for name in ("rare_threshold", "min_spike_rows"):
+            _check(f"synthesizer.{name}", getattr(self, name), 2, 10**6, "integer")
+
+
+@dataclass
+class SDVConfig(SynthesizerConfig):
+    """An SDV baseline; `epochs` is ignored by the Gaussian copula."""
+
+    epochs: int = 300
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        _check("synthesizer.epochs", self.epochs, 1, 10**5, "integer")
+
+
+SYNTHESIZER_CONFIGS: dict[str, type[SynthesizerConfig]] = {
+    "tvae": TVAEConfig,
+    "sdv_tvae": SDVConfig,
+    "sdv_ctgan": SDVConfig,
+    "sdv_gaussian_copula": SDVConfig,
+}
+
+
+@dataclass
+class SamplingConfig:
+    """The synthetic table."""
+
+    num_rows: Optional[int] = None  # None: as many as were trained on
+    seed: int = 0
+    chunk_rows: int = 20_000
+    max_rejected_fraction: float = 0.9  # of drawn rows, by constraints; above it the stage stops
+
+    def __post_init__(self) -> None:
+        if self.num_rows is not None:
+            _check("sampling.num_rows", self.num_rows, 1, 10**10, "integer")
+        _check("sampling.seed", self.seed, 0, 2**31 - 1, "integer")
+        _check("sampling.chunk_rows", self.chunk_rows, 1, 10**7, "integer")
+        _check("sampling.max_rejected_fraction", self.max_rejected_fraction, 0, 0.999)
+
+
+@dataclass
+class EvaluationConfig:
+    """Scores and the gate. A threshold of None is reported but not asked for."""
+
+    seed: int = 0
+    max_rows: int = 20_000  # larger tables are subsampled (seeded) before scoring
+    num_plots: int = 12  # histograms as PNG; the report shows every column
+    min_quality: float = 0.90  # sdmetrics' stock overall score
+    min_diagnostic: Optional[float] = 0.99
+    max_identical_ratio: Optional[float] = None  # exact matches with training rows, relative to the holdout's
+    min_dcr_share_closer_to_holdout: Optional[float] = None
+
+    def __post_init__(self) -> None:
+        _check("evaluation.min_quality", self.min_quality, 0, 1)
+        _check_positive("evaluation.max_rows", self.max_rows)
+        _check("evaluation.num_plots", self.num_plots, 0, 1000, "integer")
+        if self.min_diagnostic is not None:
+            _check("evaluation.min_diagnostic", self.min_diagnostic, 0, 1)
+
+
+@dataclass
+class TrackingConfig:
+    """MLflow."""
+
+    experiment: Optional[str] = None  # None: the dataset's name
+    uri: Optional[str] = None  # None: MLFLOW_TRACKING_URI, else mlruns/mlflow.db in the project
+    register_model: bool = True
+    model_name: Optional[str] = None  # None: tabveil-<dataset>
+    parent_run_id: Optional[str] = None  # set by a sweep
+
+
+@dataclass
+class Config:
+    """Everything a stage may ask for."""
+
+    dataset: DatasetConfig
+    environment: EnvironmentConfig
+    preprocess: PreprocessConfig
+    pii: PIIConfig
+    synthesizer: Any
+    sampling: SamplingConfig
+    evaluation: EvaluationConfig
+    tracking: TrackingConfig
+    seed: int = 0
+    output_dir: str = "artifacts"  # the running job's own folder
+
+
+def load_config(cfg: DictConfig) -> Config:
+    """The composed configuration as typed objects.
+
+    Args:
+        cfg: what Hydra composed from `conf/` and the command line.
+
+    Raises:
+        ConfigError: a wrong type, an unknown key, a missing or out-of-range value; one line that names the key.
+    """
+    name = OmegaConf.select(cfg, "synthesizer.name")
+    if name not in SYNTHESIZER_CONFIGS:
+        raise ConfigError(f"synthesizer.name must be one of {sorted(SYNTHESIZER_CONFIGS)}, however: {name}")
+    schema = OmegaConf.structured(Config)
+    schema.synthesizer = OmegaConf.structured(SYNTHESIZER_CONFIGS[name])
+    try:
+        resolved = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
+        merged = OmegaConf.merge(schema, resolved)
+        missing = sorted(OmegaConf.missing_keys(merged))
+        if missing:
+            raise ConfigError(f"{', '.join(missing)} must be set, in conf/ or on the command line")
+        config = OmegaConf.to_object(merged)
+    except ConfigKeyError as err:
+        raise ConfigError(_unknown_key(str(err.full_key), SYNTHESIZER_CONFIGS[name])) from err
+    except ValidationError as err:
+        raise ConfigError(f"{err.full_key}: {_first_line(err)}") from err
+    except OmegaConfBaseException as err:
+        raise ConfigError(_first_line(err)) from err
+    assert isinstance(config, Config)
+    return config
+
+
+def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
+    """Dataclasses as flat parameters: ``{'synthesizer.max_steps': 1500, ...}`` (lists as text, enums as values)."""
+    flat: dict[str, Any] = {}
+    for item in fields(config):
+        value, name = getattr(config, item.name), f"{prefix}{item.name}"
+        if hasattr(value, "__dataclass_fields__"):
+            flat.update(flatten(value, f"{name}."))
+        else:
+            flat[name] = value.value if isinstance(value, Enum) else value
+    return flat
+
+
+def _first_line(err: Exception) -> str:
+    return str(err).strip().splitlines()[0]
+
+
+def _unknown_key(full_key: str, synthesizer: type[SynthesizerConfig]) -> str:
+    *parents, last = full_key.split(".")
+    owner: Any = Config
+    for part in parents:
+        owner = synthesizer if part == "synthesizer" else _value_type(owner, part)
+    known = [item.name for item in fields(owner)] if is_dataclass(owner) else []
+    return f"unknown setting {full_key}{_did_you_mean(last, known)}"
+
+
+def _value_type(owner: Any, part: str) -> Any:
+    """Type of a field, of a mapping's values or a list's items; unions are read as their first member."""
+    hint = get_type_hints(owner).get(part) if is_dataclass(owner) else owner
+    if get_origin(hint) is Union:
+        hint = get_args(hint)[0]
+    if is_dataclass(owner) and get_origin(hint) in (dict, list):
+        return get_args(hint)[-1]
+    return hint
+
+
+def _did_you_mean(word: str, known: Any) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1)
+    if close:
+        return f" (did you mean {close[0]}?)"
+    return f"; there are: {', '.join(sorted(known)[:30])}" if known else ""
