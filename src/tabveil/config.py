@@ -411,13 +411,9 @@ def _unknown_key(full_key: str, synthesizer: type[SynthesizerConfig]) -> str:
 
 
 def _value_type(owner: Any, part: str) -> Any:
-    """Type of a field, of a mapping's values or a list's items; unions are read as their first member."""
-    hint = get_type_hints(owner).get(part) if is_dataclass(owner) else owner
-    if get_origin(hint) is Union:
-        hint = get_args(hint)[0]
-    if is_dataclass(owner) and get_origin(hint) in (dict, list):
-        return get_args(hint)[-1]
-    return hint
+    """Type below `owner`: a dataclass's field, or the values of a mapping; unions are read as their first member."""
+    hint = get_type_hints(owner).get(part) if is_dataclass(owner) else (get_args(owner) or (None,))[-1]
+    return get_args(hint)[0] if get_origin(hint) is Union else hint
 
 
 def _did_you_mean(word: str, known: Any) -> str:

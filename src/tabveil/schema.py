@@ -256,7 +256,9 @@ class Metadata:
     def __post_init__(self) -> None:
         names = [column.name for column in self.columns]
         if len(set(names)) != len(names):
-            raise SchemaError(f"column names must be unique, however: {sorted({n for n in names if names.count(n) > 1})}")
+            raise SchemaError(
+                f"column names must be unique, however: {sorted({n for n in names if names.count(n) > 1})}"
+            )
 
     def __getitem__(self, name: str) -> Column:
         for column in self.columns:

@@ -1,0 +1,3 @@
+"""TabVeil: keeps the table, veils the people."""
+
+__version__ = "0.1.0"
