@@ -251,7 +251,8 @@ def read_parquet(path: Path, made_by: str) -> pd.DataFrame:
         ArtifactError: missing or corrupt.
     """
     try:
-        return pq.read_table(require(path, made_by)).to_pandas()
+        table: pd.DataFrame = pq.read_table(require(path, made_by)).to_pandas()
+        return table
     except TabVeilError:
         raise
     except (OSError, pa.ArrowInvalid) as err:

@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Any, Optional, Union, get_args, get_origin, get_type_hints
+from typing import Any, Optional, Union, cast, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
@@ -369,7 +369,7 @@ def load_config(cfg: DictConfig) -> Config:
     schema = OmegaConf.structured(Config)
     schema.synthesizer = OmegaConf.structured(SYNTHESIZER_CONFIGS[name])
     try:
-        resolved = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))  # type: ignore[arg-type]
+        resolved = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
         merged = OmegaConf.merge(schema, resolved)
         missing = sorted(OmegaConf.missing_keys(merged))
         if missing:
@@ -381,8 +381,7 @@ def load_config(cfg: DictConfig) -> Config:
         raise ConfigError(f"{err.full_key}: {_first_line(err)}") from err
     except OmegaConfBaseException as err:
         raise ConfigError(_first_line(err)) from err
-    assert isinstance(config, Config)
-    return config
+    return cast(Config, config)
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:

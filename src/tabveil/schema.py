@@ -389,8 +389,7 @@ def canonical(table: pd.DataFrame, metadata: Metadata) -> pd.DataFrame:
         column, series = metadata[name], table[name].reset_index(drop=True)
         try:
             if column.type is ColumnType.string:
-                strings = series.astype("object")
-                columns[name] = strings.where(strings.notna(), None)
+                columns[name] = series.astype("object").mask(series.isna(), None)
             else:
                 columns[name] = series.astype(PANDAS_DTYPE[column.type])  # type: ignore[call-overload]
         except (TypeError, ValueError) as err:
