@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from pathlib import Path
@@ -126,7 +127,7 @@ class DatasetConfig:
 
     def _check_known(self, where: str, column: str | None) -> None:
         if column is not None and column not in self.columns:
-            raise ConfigError(f"{where} names an undeclared column: {column}{_did_you_mean(column, self.columns)}")
+            raise ConfigError(f"{where} names an undeclared column: {column}{did_you_mean(column, self.columns)}")
 
     def _check_policies(self) -> None:
         for name, spec in self.columns.items():
@@ -406,7 +407,7 @@ def _unknown_key(full_key: str, synthesizer: type[SynthesizerConfig]) -> str:
     for part in parents:
         owner = synthesizer if part == "synthesizer" else _value_type(owner, part)
     known = [item.name for item in fields(owner)] if is_dataclass(owner) else []
-    return f"unknown setting {full_key}{_did_you_mean(last, known)}"
+    return f"unknown setting {full_key}{did_you_mean(last, known)}"
 
 
 def _value_type(owner: Any, part: str) -> Any:
@@ -415,8 +416,10 @@ def _value_type(owner: Any, part: str) -> Any:
     return get_args(hint)[0] if get_origin(hint) is Union else hint
 
 
-def _did_you_mean(word: str, known: Any) -> str:
-    close = difflib.get_close_matches(word, list(known), n=1)
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """The end of an error message: the closest known word, or the known ones."""
+    known = list(known)
+    close = difflib.get_close_matches(word, known, n=1)
     if close:
         return f" (did you mean {close[0]}?)"
     return f"; there are: {', '.join(sorted(known)[:30])}" if known else ""

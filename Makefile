@@ -1,0 +1,95 @@
+# TabVeil. `make run` and `make test` each work as the first command on a machine with git, make and Python 3.11.
+
+PYTHON  ?= $(or $(shell command -v python3.11),python3)
+VENV    ?= .venv
+BIN     := $(abspath $(VENV))/bin
+STAMP   := $(VENV)/.installed
+UV_PIN  := $(shell grep -m1 '^uv==' requirements.lock 2>/dev/null)
+UV       = VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv
+
+# torch comes as its CPU build: from pip's local wheel folder where one is configured, else (Linux) from PyTorch's own
+# CPU index. For CUDA: make run UV_TORCH_BACKEND=auto
+FIND_LINKS := $(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null))
+ifneq ($(FIND_LINKS),)
+export UV_FIND_LINKS := $(FIND_LINKS)
+else ifeq ($(shell uname -s),Linux)
+export UV_TORCH_BACKEND ?= cpu
+endif
+
+export PATH := $(BIN):$(PATH)
+DATASET     ?=
+ENVIRONMENT ?=
+SYNTHESIZER ?=
+CHOICES := $(if $(DATASET),dataset=$(DATASET)) $(if $(ENVIRONMENT),environment=$(ENVIRONMENT)) \
+           $(if $(SYNTHESIZER),synthesizer=$(SYNTHESIZER))
+SWEEP ?= synthesizer=tvae,sdv_gaussian_copula synthesizer.seed=0,1
+PORT  ?= 5000
+
+.DEFAULT_GOAL := help
+.PHONY: help setup data run repro sweep ui test check browser bench image lock clean
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  options: DATASET=<name> ENVIRONMENT=<name> SYNTHESIZER=<name> SWEEP='<overrides>' PORT=<n>"
+
+setup: $(STAMP)  ## the virtual environment, from requirements.lock (other targets call it)
+
+$(STAMP): requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "error: Python 3.11 is needed, however this is " + sys.version.split()[0] + ": make run PYTHON=/path/to/python3.11")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet $(UV_PIN)
+	$(UV) pip sync --quiet requirements.lock
+	$(UV) pip install --quiet --no-deps --editable .
+	@touch $@
+
+data: $(STAMP)  ## compose data/loans.csv (real loans, fake people; same bytes on every machine)
+	@python -m tabveil.sample_data
+
+run: data  ## the whole pipeline, then a summary: make run [DATASET=<name>] [SYNTHESIZER=<name>]
+	@$(if $(strip $(CHOICES)),python -m tabveil.use $(strip $(CHOICES)))
+	@dvc repro --quiet
+	@python -m tabveil.summary
+
+repro: data  ## dvc repro: only what changed
+	@dvc repro
+
+sweep: $(STAMP)  ## compare settings: make sweep SWEEP='synthesizer=tvae,sdv_tvae synthesizer.seed=0,1'
+	@python -m tabveil.sweep --multirun $(SWEEP)
+
+ui: $(STAMP)  ## the MLflow UI on loopback (PORT=5000)
+	@echo 'MLflow UI: http://127.0.0.1:$(PORT)  (Ctrl-C ends it)'
+	@MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri sqlite:///$(CURDIR)/mlruns/mlflow.db \
+	  --default-artifact-root $(CURDIR)/mlruns/artifacts --host 127.0.0.1 --port $(PORT)
+
+check: $(STAMP)  ## lint, format, types, import contracts
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports
+
+test: $(STAMP) browser  ## every test
+	pytest -n 2 --dist loadfile $(PYTEST)
+
+browser:
+	@command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || { \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
+	  else echo "no chromium: the browser tests will be skipped (apt-get install chromium)"; fi; }
+
+bench: data  ## measure: stage times, no-op repro, engine quality and speed (see benchmarks/README.md)
+	python benchmarks/stage_times.py
+
+image:  ## build the container image with Docker
+	docker build -t tabveil:dev .
+
+lock:  ## resolve pyproject.toml anew into requirements.lock
+	test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv; }
+	env -u UV_TORCH_BACKEND $(UV) pip compile --universal --python-version 3.11 --all-extras --upgrade --no-header --no-annotate \
+	  --quiet --output-file requirements.tmp pyproject.toml
+	@# CPU torch on every platform: one unmarked pin, without the local build tag and without its CUDA companions
+	sed -E -e '/^(nvidia-|cuda-|triton)/d' -e '/^torch==[^ ]+ ;.*/{s/^(torch==[0-9.]+).*/\1/}' \
+	  -e 's/^(torch==[0-9.]+)\+[a-z0-9]+/\1/' requirements.tmp | awk '!seen[$$0]++' > requirements.lock
+	rm requirements.tmp
+
+clean:  ## remove what runs made (keeps data/, mlruns/ and the environment)
+	rm -rf artifacts multirun .tabveil/s3 .tabveil/timings .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

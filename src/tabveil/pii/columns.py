@@ -1,0 +1,135 @@
+"""A column as the scanner reads it: the distinct values as clean text, and which row holds which."""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import unicodedata
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import polars as pl
+
+from tabveil.errors import ScanIncompleteError
+
+_SPACES = str.maketrans(dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff\u00ad", None))
+_TEXTUAL = (str, int, float, bool, decimal.Decimal, dt.date, dt.time, np.generic, pd.Timestamp)
+
+
+class Kind(str, Enum):
+    """What a column's cells are to the scanner."""
+
+    text = "text"
+    integer = "integer"
+    decimal = "decimal"
+    date = "date"
+    boolean = "boolean"
+
+
+@dataclass(frozen=True)
+class DistinctColumn:
+    """Distinct values of a column and where they are.
+
+    Args:
+        name: column name in the table.
+        header: descriptive name that the header lexicon reads.
+        values: the distinct non-missing values as text, NFKC, trimmed, invisible characters removed;
+            in order of first appearance.
+        codes: int array of shape (num_rows,): index into `values`, -1 where missing or empty.
+        counts: int array of shape (len(values),): rows holding each value.
+    """
+
+    name: str
+    header: str
+    kind: Kind
+    values: pl.Series
+    codes: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.int64]
+
+    @property
+    def num_cells(self) -> int:
+        """Non-empty cells."""
+        return int(self.counts.sum())
+
+    def cells(self, hits: npt.NDArray[np.bool_]) -> int:
+        """Rows whose value is among `hits` (bool array over `values`)."""
+        return int(self.counts[hits].sum())
+
+    def rows(self, hits: npt.NDArray[np.bool_], limit: int) -> tuple[int, ...]:
+        """1-based numbers of the first `limit` rows whose value is among `hits`."""
+        if not hits.any():
+            return ()
+        marked = np.append(hits, False)[self.codes]  # code -1 reads the appended False
+        return tuple(int(row) + 1 for row in np.flatnonzero(marked)[:limit])
+
+
+def clean_text(text: str) -> str:
+    """NFKC, blanks of any kind as one space each, invisible characters removed, trimmed."""
+    if text.isascii():
+        return text.strip()
+    return unicodedata.normalize("NFKC", text.translate(_SPACES)).strip()
+
+
+def read_column(series: pd.Series[Any], name: str, header: str) -> DistinctColumn:
+    """The distinct values of a column.
+
+    Raises:
+        ScanIncompleteError: cells that are not scalars (bytes, lists, mappings, other objects).
+    """
+    if isinstance(series.dtype, pd.CategoricalDtype):
+        series = series.astype(object)
+    kind, series = _kind_of(series, name)
+    codes, uniques = pd.factorize(series, use_na_sentinel=True)
+    texts = _texts(uniques, kind, name)
+    codes, texts = _merge(codes.astype(np.int64), texts)
+    counts = np.bincount(codes[codes >= 0], minlength=len(texts)).astype(np.int64)
+    return DistinctColumn(name, header, kind, pl.Series(name, texts, dtype=pl.String), codes, counts)
+
+
+def _kind_of(series: pd.Series[Any], name: str) -> tuple[Kind, pd.Series[Any]]:
+    dtype = series.dtype
+    if pd.api.types.is_bool_dtype(dtype):
+        return Kind.boolean, series
+    if pd.api.types.is_integer_dtype(dtype):
+        return Kind.integer, series
+    if pd.api.types.is_float_dtype(dtype):
+        present = series.dropna()
+        whole = len(present) > 0 and bool(((present % 1 == 0) & (present.abs() < 2**53)).all())
+        return (Kind.integer, series.astype("Int64")) if whole else (Kind.decimal, series)
+    if pd.api.types.is_datetime64_any_dtype(dtype):
+        return Kind.date, series
+    if pd.api.types.is_object_dtype(dtype) or pd.api.types.is_string_dtype(dtype):
+        return Kind.text, series
+    raise ScanIncompleteError(
+        f"column '{name}' cannot be scanned: expected text, numbers, booleans or dates, however its dtype is {dtype}; "
+        "convert or drop it before verify"
+    )
+
+
+def _texts(uniques: Any, kind: Kind, name: str) -> list[str]:
+    if kind is Kind.date:
+        return [str(text) for text in pd.DatetimeIndex(uniques).strftime("%Y-%m-%d")]
+    values = list(uniques)
+    if kind is Kind.decimal:
+        return [repr(float(value)) for value in values]
+    strange = {type(v).__name__ for v in values if not isinstance(v, _TEXTUAL)} if kind is Kind.text else set()
+    if strange:
+        raise ScanIncompleteError(
+            f"column '{name}' cannot be scanned: expected scalar cells, however it holds {', '.join(sorted(strange))}; "
+            "convert or drop it before verify"
+        )
+    return [clean_text(v) if isinstance(v, str) else str(v) for v in values]
+
+
+def _merge(codes: npt.NDArray[np.int64], texts: list[str]) -> tuple[npt.NDArray[np.int64], list[str]]:
+    """One code per cleaned text; empty text counts as missing."""
+    position: dict[str, int] = {}
+    lookup = np.full(len(texts) + 1, -1, dtype=np.int64)
+    for old, text in enumerate(texts):
+        if text:
+            lookup[old] = position.setdefault(text, len(position))
+    return lookup[codes], list(position)

@@ -1,0 +1,251 @@
+"""Personal data mentioned inside text: where exactly, so that it can be counted and redacted.
+
+A `Mention` pairs a vectorised prefilter (Rust regex, over all distinct values) with an exact finder (Python, over
+the few values that pass). Finders look at context: a number is a card number because of its check digit and
+issuer *and* because it is written in groups, stands beside a word that says so, or most such numbers in the
+column comply.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from tabveil.pii import lexicon, rules, validators
+
+Finder = Callable[[str], Iterator["Span"]]
+
+
+@dataclass(frozen=True)
+class Span:
+    """A mention in one text: its place, and whether form or context vouch for it."""
+
+    type: str
+    start: int
+    end: int
+    certain: bool = True
+
+
+@dataclass(frozen=True)
+class Mention:
+    """How one PII type is found inside text."""
+
+    type: str
+    prefilter: str
+    find: Finder
+    anywhere: bool = False  # also in cells that are no sentence (an id, a code)
+
+
+_BEFORE, _AFTER = r"(?<![\w@.+/-])", r"(?![\w@-]|[.,/]\d)"
+
+
+def _pattern(type_: str, pattern: str, check: Callable[[str], bool] | None = None) -> Finder:
+    compiled = re.compile(_BEFORE + "(?:" + pattern + ")" + _AFTER)
+
+    def find(text: str) -> Iterator[Span]:
+        for match in compiled.finditer(text):
+            if check is None or check(match.group()):
+                yield Span(type_, match.start(), match.end())
+
+    return find
+
+
+_EMAIL = re.compile(r"[\w.%+'-]+@[\w-]+(?:\.[\w-]+)*\.[^\W\d_]{2,24}")
+_CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){11,18}(?![\w-]|[.,]\d)")
+_CARD_WORDS = re.compile(
+    r"(?i)\b(?:card|visa|master ?card|amex|american express|karte\w*|kreditkarte\w*|carte|tarjeta|thẻ|the tin dung|pan|cc)\b"
+)
+_PHONE = re.compile(
+    r"(?<![\w.,/@-])(?:\+|00|\()?\d[\d ()./-]{5,20}\d(?: ?(?:x|ext\.?) ?\d{1,6}\b)?(?![\w@-]|[.,]\d)"
+)
+_PHONE_WORDS = re.compile(
+    r"(?i)(?:\b(?:phone|telephone|tel|mobile|cell|call(?:ed|s)?|calling|reach(?:ed|able)?|dial|ring|text(?:ed)?|sms|fax|whatsapp|"
+    r"zalo|contact|number|telefon\w*|handy|mobil\w*|anruf\w*|rufnummer|tél|portable|appel\w*|móvil|teléfono|llam\w+|"
+    r"sđt|sdt|điện thoại|dien thoai|gọi|goi|liên hệ|số)\b|☎|📞)[^\d+]{0,25}$"
+)
+_ID_WORDS = re.compile(
+    r"(?i)\b(ssn|social security(?: number)?|passport|reisepass|hộ chiếu|ho chieu|national id|id card|id number|cccd|cmnd|"
+    r"căn cước|can cuoc|personalausweis|steuer-?id|steuernummer|tax id|driver'?s? licen[cs]e|führerschein|dni|nino)"
+    r"(?: (?:no|nr|number|nummer|số)\b)?[.:#]? ?(?:is |ist |là |: ?)?((?=[A-Z0-9 -]*\d)[A-Z0-9](?:[ -]?[A-Z0-9]){5,17})\b"
+)
+_ID_TYPES = {
+    "ssn": "USA_SOCIAL_SECURITY_NUMBER", "social": "USA_SOCIAL_SECURITY_NUMBER", "passport": "PASSPORT_NUMBER",
+    "reisepass": "PASSPORT_NUMBER", "hộ": "PASSPORT_NUMBER", "ho": "PASSPORT_NUMBER", "driver": "DRIVERS_LICENSE",
+    "führerschein": "DRIVERS_LICENSE", "steuer": "GERMANY_TAX_IDENTIFICATION_NUMBER",
+}  # fmt: skip
+_ACCOUNT = re.compile(
+    r"(?i)\b(?:account|acct|a/c|konto(?:nummer)?|compte|cuenta|tài khoản|tai khoan|stk)(?: (?:no|nr|number|số)\b)?[.:#]? ?"
+    r"(?:is |ist |là )?(\d(?:[ -]?\d){7,17})\b"
+)
+_BORN = re.compile(
+    r"(?i)\b(?:born(?: on)?|dob|date of birth|birth ?date|geboren(?: am)?|geb\.|née? le|nacid[oa] el|sinh ngày|ngày sinh|"
+    r"ngay sinh)[: ]{1,3}(\d{4}-\d{2}-\d{2}|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{1,2} \w{3,9} \d{4}|\w{3,9} \d{1,2},? \d{4})"
+)
+_SECRET_WORD = re.compile(r"(?i)\b(?:password|passwd|pwd|passwort|secret|api[_ -]?key|token|mật khẩu)\b(?: is)? ?[:=] ?(\S{6,})")
+_PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
+_KEYS = re.compile(r"(?<![\w-])(?:" + rules.KEYS + r")(?![\w-])")
+_STREET = re.compile(
+    r"(?<![\w.])\d{1,6}[A-Za-z]? (?:[NSEW]\.? )?(?:[A-Z][\w'.-]+ ){1,3}"
+    r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Square|Terrace|Parkway|Highway|Crescent)\b\.?"
+    r"|\b[A-ZÄÖÜ][\w.-]*(?:straße|strasse|str\.|weg|allee|gasse|platz|damm|ufer)\s\d{1,4}(?!\d)[a-z]?\b"
+    r"|\b(?:số|Số) \d+[\w/]*,? (?:đường|phố|ngõ|ngách|hẻm) (?:[A-ZĐÀ-Ỹ]\w+ ?){1,4}"
+    r"|\b\d+[\w/]*,? (?:đường|phố) (?:[A-ZĐÀ-Ỹ]\w+ ?){1,4}"
+)
+_CAPITALISED = r"[^\W\d_a-z][^\W\d_]*(?:['’-][^\W\d_]+)*\.?"
+_NAME_RUN = re.compile(rf"\b{_CAPITALISED}(?: {_CAPITALISED}){{1,4}}")
+_TITLED = re.compile(
+    r"\b(?:[Mm]rs?|MRS?|[Mm]s|MS|[Mm]iss|Herrn?|Frau|Hr|Fr|Mme|Mlle|Monsieur|Madame|Señora?|Sra?|Ông|Bà|Anh|Chị|Cô|Chú|ông|"
+    rf"bà|anh|chị|khách hàng|KH|Dr|Prof)\.? (?:Dr\.? |Prof\.? )?((?!(?:The|Der|Die|Das)\b){_CAPITALISED}(?: {_CAPITALISED}){{0,3}})"
+)
+_VERBED = re.compile(
+    r"(?i:\b(?:contact(?:ed)?|call(?:ed|s)?(?: from| by| with)?|spoke (?:to|with)|talked (?:to|with)|met(?: with)?|emailed|"
+    r"reach(?:ed)?|ask(?:ed)?(?: for)?|customer|client|borrower|applicant|spouse|wife|husband|guarantor|co-?signer|per|signed by|"
+    r"referred by|name is|named|behalf of|attn|regards|kunde|kundin|ehemann|ehefrau|gesprochen mit|telefonat mit|anruf von|"
+    r"rückruf(?: an| bei)?|client|cliente|llamó a|appelé|liên hệ|gọi(?: cho)?|gặp|vợ|chồng|tên(?: là)?)\b:? )"
+    rf"({_CAPITALISED}(?: {_CAPITALISED}){{1,4}})"
+)
+_VERBED_LOWER = re.compile(
+    r"(?i)\b(?:contact(?:ed)?|called|call from|spoke (?:to|with)|met with|customer|client|borrower|name is|on behalf of|mrs?\.?|ms\.?)"
+    r" ([a-z]{2,}(?:-[a-z]+)? [a-z]{2,})\b"
+)
+
+
+def _email(text: str) -> Iterator[Span]:
+    for match in _EMAIL.finditer(text):
+        yield Span("EMAIL_ADDRESS", match.start(), match.end())
+
+
+def _card(text: str) -> Iterator[Span]:
+    for match in _CARD.finditer(text):
+        if validators.card(match.group()):
+            grouped = re.fullmatch(r"\d{4}[ -]\d{4}[ -]\d{4}[ -]\d{1,7}|\d{4}[ -]\d{6}[ -]\d{5}", match.group())
+            certain = bool(grouped) or bool(_CARD_WORDS.search(text[max(0, match.start() - 40) : match.end() + 20]))
+            yield Span("CREDIT_CARD_NUMBER", match.start(), match.end(), certain)
+
+
+def card_candidates(text: str) -> int:
+    """Long digit runs that could be a card number before any check."""
+    return sum(1 for _ in _CARD.finditer(text))
+
+
+def _phone(text: str) -> Iterator[Span]:
+    for match in _PHONE.finditer(text):
+        number, named = match.group(), bool(_PHONE_WORDS.search(text[: match.start()]))
+        length = len(validators.digits(re.sub(r"(?i) ?(?:x|ext).*", "", number)))
+        if not 7 <= length <= 15:
+            continue
+        if validators.phone(number) or (named and validators.phone_digits(number)):
+            yield Span("PHONE_NUMBER", match.start(), match.end())
+
+
+def _iban(text: str) -> Iterator[Span]:
+    for match in re.finditer(r"(?<![\w-])[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]){11,30}(?![\w-])", text):
+        end = _longest_iban(match.group())
+        if end:
+            yield Span("BANK_ACCOUNT_NUMBER", match.start(), match.start() + end)
+    for match in _ACCOUNT.finditer(text):
+        yield Span("BANK_ACCOUNT_NUMBER", match.start(1), match.end(1))
+
+
+def _longest_iban(text: str) -> int:
+    """Length of the longest beginning that is an IBAN (words may follow it), or 0."""
+    ends = [i for i in range(15, len(text) + 1) if i == len(text) or text[i] == " "]
+    return next((end for end in reversed(ends) if validators.iban(text[:end])), 0)
+
+
+def _identity(text: str) -> Iterator[Span]:
+    for match in _ID_WORDS.finditer(text):
+        word = re.split(r"[ '-]|s\b", match.group(1).lower())[0] if match.group(1).lower() != "ssn" else "ssn"
+        yield Span(_ID_TYPES.get(word, _ID_TYPES.get(word[:6], "NATIONAL_ID")), match.start(2), match.end(2))
+
+
+def _born(text: str) -> Iterator[Span]:
+    for match in _BORN.finditer(text):
+        yield Span("DATE_OF_BIRTH", match.start(1), match.end(1))
+
+
+def _credentials(text: str) -> Iterator[Span]:
+    for pattern in (_KEYS, _PRIVATE_KEY):
+        for match in pattern.finditer(text):
+            yield Span("CREDENTIALS", match.start(), match.end())
+    for match in _SECRET_WORD.finditer(text):
+        yield Span("CREDENTIALS", match.start(1), match.end(1))
+
+
+def _address(text: str) -> Iterator[Span]:
+    for match in _STREET.finditer(text):
+        yield Span("ADDRESS", match.start(), match.end())
+
+
+def _name(text: str) -> Iterator[Span]:
+    taken: list[tuple[int, int]] = []
+    for span in _named_spans(text):
+        if not any(span.start < end and start < span.end for start, end in taken):
+            taken.append((span.start, span.end))
+            yield span
+
+
+def _named_spans(text: str) -> Iterator[Span]:
+    """Strongest context first: a title, a verb or role, a lower-case mention, a known given plus family name."""
+    for match in _TITLED.finditer(text):
+        yield Span("NAME", match.start(1), match.end(1))
+    for match in _VERBED.finditer(text):
+        if lexicon.holds_name(match.group(1)):
+            yield Span("NAME", match.start(1), match.end(1))
+    for match in _VERBED_LOWER.finditer(text):
+        if lexicon.is_full_name(match.group(1)):
+            yield Span("NAME", match.start(1), match.end(1))
+    for match in _NAME_RUN.finditer(text):
+        yield from _known_names(match)
+
+
+def _known_names(run: re.Match[str]) -> Iterator[Span]:
+    """Longest known full names inside a run of capitalised words (``Thursday Anna Schmidt`` holds one)."""
+    words = list(re.finditer(r"\S+", run.group()))
+    first = 0
+    while first < len(words) - 1:
+        for last in range(len(words) - 1, first, -1):
+            if lexicon.is_full_name(run.group()[words[first].start() : words[last].end()]):
+                yield Span("NAME", run.start() + words[first].start(), run.start() + words[last].end())
+                first = last
+                break
+        first += 1
+
+
+MENTIONS: tuple[Mention, ...] = (
+    Mention("EMAIL_ADDRESS", "@", _email, anywhere=True),
+    Mention("CREDENTIALS", r"AKIA|ASIA|gh[pousr]_|xox|sk_|AIza|eyJ|PRIVATE KEY|[:=]", _credentials, anywhere=True),
+    Mention("BANK_ACCOUNT_NUMBER", r"[A-Za-z]{2}\d{2} ?[A-Za-z0-9]{2,}|\d(?:[ -]?\d){7}", _iban, anywhere=True),
+    Mention("CREDIT_CARD_NUMBER", r"\d(?:[ -]?\d){11}", _card),
+    Mention(
+        "USA_SOCIAL_SECURITY_NUMBER", r"\d{3}-\d{2}-\d{4}",
+        _pattern("USA_SOCIAL_SECURITY_NUMBER", r"\d{3}-\d{2}-\d{4}", validators.us_ssn), anywhere=True,
+    ),
+    Mention("NATIONAL_ID", r"\d{4}|\d[ -]\d", _identity),
+    Mention("PHONE_NUMBER", r"\d[\d ()./-]{5,}\d", _phone),
+    Mention("DATE_OF_BIRTH", r"(?i)born|dob|birth|geb|né|nacid|sinh", _born),
+    Mention("IP_ADDRESS", r"\d\.\d{1,3}\.", _pattern("IP_ADDRESS", r"(?:\d{1,3}\.){3}\d{1,3}", validators.ip)),
+    Mention("MAC_ADDRESS", r"[0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-]", _pattern("MAC_ADDRESS", rules.MAC), anywhere=True),
+    Mention("ADDRESS", r"\d", _address),
+    Mention("NAME", r"\p{L}{2}.* .*\p{L}{2}", _name),
+)  # fmt: skip
+
+
+def spans(text: str) -> list[Span]:
+    """Every mention in a text, without overlaps; where two overlap, the earlier kind in `MENTIONS` wins."""
+    chosen: list[Span] = []
+    for mention in MENTIONS:
+        for span in mention.find(text):
+            if not any(span.start < other.end and other.start < span.end for other in chosen):
+                chosen.append(span)
+    return sorted(chosen, key=lambda span: span.start)
+
+
+def redact(text: str) -> str:
+    """The text with every mention replaced by ``[TYPE]``."""
+    parts, position = [], 0
+    for span in spans(text):
+        parts += [text[position : span.start], f"[{span.type}]"]
+        position = span.end
+    return "".join([*parts, text[position:]])

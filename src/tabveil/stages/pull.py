@@ -1,0 +1,46 @@
+"""Stage `pull`: do we have exactly this file?
+
+Reads: the raw object in the landing bucket (`environment.landing_bucket`, `dataset.source.key`).
+Writes: `artifacts/pull/raw` (byte for byte), `artifacts/pull/source.json` (uri, version id, sha256, bytes).
+Fails when: the object is missing, empty, not of the declared format, larger than the limit, or its checksum differs.
+"""
+
+from __future__ import annotations
+
+from tabveil.artifacts import Artifacts, atomic, write_json
+from tabveil.config import Config, project_root
+from tabveil.ingest.inspect import check_readable
+from tabveil.stages.app import stage_app
+from tabveil.storage import connect, seed_landing
+
+
+def run(config: Config, artifacts: Artifacts) -> None:
+    """Fetch the raw object and check that it is what the dataset's configuration says."""
+    source, environment = config.dataset.source, config.environment
+    with connect(environment, project_root()) as store, atomic(artifacts.raw) as temporary:
+        if environment.embedded_s3:
+            seed_landing(store, environment, config.dataset, project_root())
+        info = store.get(
+            environment.landing_bucket,
+            source.key,
+            temporary,
+            version_id=source.version_id,
+            max_bytes=environment.max_object_bytes,
+            sha256=source.sha256,
+        )
+        check_readable(temporary, source.format)
+    write_json(
+        artifacts.source,
+        {
+            "uri": f"s3://{info.bucket}/{info.key}",
+            "version_id": info.version_id,
+            "sha256": info.sha256,
+            "size_bytes": info.size_bytes,
+        },
+    )
+
+
+main = stage_app("pull", run)
+
+if __name__ == "__main__":
+    main()

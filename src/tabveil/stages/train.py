@@ -1,0 +1,64 @@
+"""Stage `train`: what did we learn, reproducibly?
+
+Reads: `artifacts/verify/train.parquet`, `metadata.json` and `findings.json`: no model is fitted on an unscanned table.
+Writes: `artifacts/train/model/` (safetensors and JSON), `loss.csv`, `run.json` (the MLflow run that later stages
+resume). Logs parameters, loss curves, table digests and the model to MLflow.
+Fails when: a loss is not finite, or there are fewer rows than `synthesizer.min_rows`.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from tabveil.artifacts import Artifacts, atomic_folder, read_json, read_parquet, require, write_json, write_text
+from tabveil.config import Config, project_root
+from tabveil.errors import PrivacyError
+from tabveil.schema import Metadata, canonical
+from tabveil.stages.app import stage_app
+from tabveil.synthesizers import Synthesizer, create_synthesizer
+from tabveil.tracking import Tracker
+
+
+def run(config: Config, artifacts: Artifacts) -> None:
+    """Fit the configured synthesizer on the training rows and start the pipeline's MLflow run."""
+    require_scanned(artifacts)
+    metadata = Metadata.from_json(require(artifacts.metadata, "verify").read_text(encoding="utf-8"))
+    train_data = canonical(read_parquet(artifacts.train_data, "verify"), metadata)
+
+    synthesizer = create_synthesizer(config.synthesizer)
+    synthesizer.fit(train_data[metadata.modelled_columns], metadata, progress=sys.stderr.isatty())
+
+    write_text(artifacts.loss_curve, synthesizer.loss_curve.to_csv(index=False))
+    with atomic_folder(artifacts.model) as folder:
+        synthesizer.save(folder)
+    write_json(artifacts.run, track(config, artifacts, synthesizer, metadata))
+
+
+def require_scanned(artifacts: Artifacts) -> None:
+    """Refuse to go on without a complete scan of the clean table.
+
+    Raises:
+        PrivacyError: the report says that the scan did not finish.
+        ArtifactError: there is no report.
+    """
+    findings = read_json(artifacts.findings, "verify")
+    if findings.get("after", {}).get("complete") is not True:
+        raise PrivacyError(f"{artifacts.findings} does not report a complete scan: run the stage 'verify' again")
+
+
+def track(config: Config, artifacts: Artifacts, synthesizer: Synthesizer, metadata: Metadata) -> dict[str, str]:
+    """Start the MLflow run, log what was learned, and return what later stages need to find it."""
+    tracker = Tracker(config, project_root())
+    run_id = tracker.start(config.synthesizer.name, parent_run_id=config.tracking.parent_run_id)
+    tracker.log_losses(run_id, synthesizer.loss_curve.to_dict("records"))
+    tracker.log_table(run_id, artifacts.train_data, "training")
+    tracker.log_table(run_id, artifacts.holdout_data, "holdout")
+    tracker.log_files(run_id, {artifacts.loss_curve: ""})
+    model_uri = tracker.log_model(run_id, artifacts.model, metadata)
+    return {"run_id": run_id, "model_uri": model_uri, "experiment": tracker.experiment}
+
+
+main = stage_app("train", run)
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,122 @@
+"""``python -m tabveil.sweep --multirun synthesizer=tvae,sdv_gaussian_copula synthesizer.seed=0,1``: compare settings.
+
+Each job of a Hydra sweep runs train -> sample -> evaluate on the tables that `dvc repro` made, below its own folder
+`multirun/<time>/<number>/`: no DVC output is touched. All jobs are children of one parent run in MLflow; at the end a
+leaderboard is printed. Promote the winner with ``python -m tabveil.use`` (or edit `conf/`), then `make run`.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from omegaconf import DictConfig
+from rich.console import Console
+from rich.table import Table
+
+from tabveil.artifacts import Artifacts
+from tabveil.config import Config, load_config, project_root
+from tabveil.errors import GateError, TabVeilError
+from tabveil.stages import evaluate, sample, train
+from tabveil.stages.app import compose_config, fail, one_line, run_hydra
+from tabveil.tracking import Tracker
+
+PARENT_VARIABLE = "TABVEIL_PARENT_RUN_ID"
+MULTIRUN_FLAGS = {"--multirun", "-m"}
+LEADERBOARD = {
+    "quality": "quality/overall",
+    "shapes": "quality/column_shapes",
+    "trends": "quality/column_pair_trends",
+    "C2ST": "detection/c2st_auc",
+    "TSTR": "utility/tstr",
+    "DCR share": "privacy/dcr_share_closer_to_train",
+}
+
+
+def run_trial(config: Config, root: Path) -> None:
+    """One job: train, sample and evaluate below `config.output_dir`; a failed gate is a result, not an error."""
+    artifacts = Artifacts(root / "artifacts", trial=Path(config.output_dir))
+    train.run(config, artifacts)
+    sample.run(config, artifacts)
+    try:
+        evaluate.run(config, artifacts)
+    except GateError:
+        print(f"{config.output_dir}: gate failed (see its report.html)", file=sys.stderr)
+
+
+def job(cfg: DictConfig) -> None:
+    """What Hydra calls for every combination."""
+    config = load_config(cfg)
+    config.tracking.parent_run_id = os.environ[PARENT_VARIABLE]
+    config.tracking.register_model = False  # a sweep compares; the pipeline promotes
+    run_trial(config, project_root())
+
+
+def base_config(arguments: list[str]) -> Config:
+    """The configuration without the swept values: it names the experiment that the parent run belongs to."""
+    overrides = [text for text in arguments if not text.startswith("-")]
+    parsed = OverridesParser.create().parse_overrides(overrides)
+    kept = [o.input_line for o in parsed if not o.is_sweep_override() and not str(o.key_or_group).startswith("hydra")]
+    return compose_config([line for line in kept if line])
+
+
+def leaderboard(runs: list[dict[str, Any]]) -> Table:
+    """The children, best quality first, with the parameters in which they differ."""
+    names = sorted({name for run in runs for name in run["params"]})
+    swept = [n for n in names if len({run["params"].get(n) for run in runs}) > 1]
+    keys = [n for n in ("synthesizer.name", "synthesizer.seed") if n in swept] + [
+        n for n in swept if n not in ("synthesizer.name", "synthesizer.seed") and not all_in_one_kind(runs, n)
+    ]
+    table = Table(title="Leaderboard (best quality first)")
+    for heading in ("#", *(key.removeprefix("synthesizer.") for key in keys), *LEADERBOARD, "gate"):
+        table.add_column(heading, justify="right" if heading in LEADERBOARD else "left")
+    for rank, run in enumerate(runs, start=1):
+        scores = (run["metrics"].get(metric) for metric in LEADERBOARD.values())
+        shown = ("-" if score is None else f"{score:.3f}" for score in scores)
+        parameters = (run["params"].get(key, "-") for key in keys)
+        table.add_row(str(rank), *parameters, *shown, run["tags"].get("gate", "-"))
+    return table
+
+
+def all_in_one_kind(runs: list[dict[str, Any]], parameter: str) -> bool:
+    """Whether the parameter differs only because the synthesizers differ (each kind has one value of it)."""
+    kinds: dict[str, set[str | None]] = {}
+    for run in runs:
+        kinds.setdefault(run["params"].get("synthesizer.name", ""), set()).add(run["params"].get(parameter))
+    return all(len(values) == 1 for values in kinds.values())
+
+
+def main() -> None:
+    """Command line."""
+    arguments = sys.argv[1:]
+    informative = any(flag in arguments for flag in ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info"))
+    if informative:
+        run_hydra(job)
+        return
+    if not MULTIRUN_FLAGS.intersection(arguments):
+        fail("a sweep needs --multirun, e.g. python -m tabveil.sweep --multirun synthesizer.seed=0,1")
+    try:
+        root = project_root()
+        os.chdir(root)
+        tracker = Tracker(base_config(arguments), root)
+        parent = tracker.start("sweep: " + " ".join(a for a in arguments if not a.startswith("-")))
+    except TabVeilError as err:
+        fail(str(err))
+    except HydraException as err:
+        fail(one_line(err))
+    os.environ[PARENT_VARIABLE] = parent
+    finished = False
+    try:
+        run_hydra(job)
+        finished = True
+    finally:
+        tracker.finish(parent, failed=not finished)
+    Console().print(leaderboard(tracker.children(parent)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,276 @@
+"""Numbers and instants as tokens: a missing value, a *spike* (an exact frequent value) or a *quantile bin*.
+
+Token 0 is the missing value. The others are ordered by value and tile the unit interval: each has a slice
+``[low, high]`` as wide as its share of the training rows. A value in a bin also has a place inside its slice, so that
+the pair (token, place) keeps the number up to the column's own resolution. The places are read off *knots*, each the
+mean of `KNOT_ROWS` neighbouring training values; nothing beyond the k-th value from either end is represented.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tabveil.config import TVAEConfig
+from tabveil.errors import TrainingError
+from tabveil.schema import Column, ColumnType
+
+KNOT_ROWS = 5  # training values averaged in one knot
+ROWS_PER_KNOT = 10  # training values between two knots
+MAX_KNOTS_PER_BIN = 8
+MAX_DECIMALS = 6
+RESOLVED_FRACTION = 0.999  # of the values must lie on the learned grid
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class NumericCodec:
+    """A fitted numerical, date or datetime column.
+
+    Attributes:
+        low, high: shape (num_tokens,), slice of each token in [0, 1]; token 0 (missing) has [0.5, 0.5].
+        spike_values: shape (num_tokens,), the exact value of a spike, NaN elsewhere.
+        bin_index: shape (num_tokens,), number of the quantile bin, -1 for token 0 and spikes.
+        knots: shape (num_bins * knots_per_bin + 1,), ascending values at equal steps of rank; empty without bins.
+        decimals: values are rounded to this many decimals; None: not rounded.
+        unit: values are multiples of ``unit * 10**-decimals``.
+        center, scale: the middle and spread of the knots and spikes, for the network's value feature.
+        emits_missing: whether a missing value may be sampled.
+    """
+
+    name: str
+    type: ColumnType
+    low: Floats
+    high: Floats
+    spike_values: Floats
+    bin_index: Ints
+    knots: Floats
+    decimals: int | None
+    unit: int
+    center: float
+    scale: float
+    emits_missing: bool
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens including the missing value."""
+        return len(self.low)
+
+    @property
+    def num_bins(self) -> int:
+        """Quantile bins."""
+        return int((self.bin_index >= 0).sum())
+
+    @property
+    def emitted(self) -> NDArray[np.bool_]:
+        """Shape (num_tokens,): which tokens sampling may choose."""
+        allowed = np.ones(self.num_tokens, dtype=bool)
+        allowed[0] = self.emits_missing
+        return allowed
+
+    def encode(self, series: pd.Series[Any], rng: np.random.Generator) -> tuple[Ints, Floats]:
+        """Tokens and places.
+
+        Args:
+            series: canonical dtype.
+            rng: spreads a rounded value evenly over its rounding interval.
+
+        Returns:
+            token int64 (num_rows,) and place float64 (num_rows,) in [0, 1]; the place is 0.5 when missing.
+        """
+        values = to_floats(series)
+        tokens = np.zeros(len(values), dtype=np.int64)
+        present = np.flatnonzero(~np.isnan(values))
+        if self.num_tokens > 1:
+            tokens[present] = self._nearest_spikes(values[present])
+        places = (self.low[tokens] + self.high[tokens]) / 2
+        loose = present[values[present] != self.spike_values[tokens[present]]] if self.num_bins else present[:0]
+        if len(loose):
+            rank = self._rank(values[loose] + self._dither(len(loose), rng))
+            bins = np.minimum((rank * self.num_bins).astype(np.int64), self.num_bins - 1)
+            tokens[loose] = np.flatnonzero(self.bin_index >= 0)[bins]
+            within = rank * self.num_bins - bins
+            places[loose] = self.low[tokens[loose]] + within * (self.high[tokens[loose]] - self.low[tokens[loose]])
+        return tokens, places
+
+    def values(self, tokens: Ints, places: Floats) -> Floats:
+        """Numbers before rounding, shape (num_rows,); NaN when missing."""
+        result = self.spike_values[tokens]
+        rows = np.flatnonzero(self.bin_index[tokens] >= 0)
+        chosen = tokens[rows]
+        width = np.maximum(self.high[chosen] - self.low[chosen], 1e-12)
+        within = np.clip((places[rows] - self.low[chosen]) / width, 0, 1)
+        rank = (self.bin_index[chosen] + within) / max(self.num_bins, 1)
+        if len(rows):
+            result[rows] = np.interp(rank, np.linspace(0, 1, len(self.knots)), self.knots)
+        return result
+
+    def decode(self, tokens: Ints, places: Floats) -> pd.Series[Any]:
+        """The column in its canonical dtype; spikes exact, the rest rounded to the learned grid."""
+        values = self.values(tokens, places)
+        if self.decimals is not None:
+            step = self.unit / 10.0**self.decimals
+            loose = self.bin_index[tokens] >= 0
+            values[loose] = np.round(np.round(values[loose] / step) * step, max(self.decimals, 0))
+        return from_floats(values, self.type)
+
+    def features(self, tokens: Ints, places: Floats) -> NDArray[np.float32]:
+        """What the network sees besides the token: shape (num_rows, 6), zeros when missing."""
+        value = np.nan_to_num((self.values(tokens, places) - self.center) / self.scale)
+        turn = 2 * np.pi * places
+        columns = (2 * places - 1, np.sin(turn), np.cos(turn), np.sin(2 * turn), np.cos(2 * turn), np.clip(value, -4, 4))
+        return (np.stack(columns, axis=1) * (tokens > 0)[:, None]).astype(np.float32)
+
+    def _nearest_spikes(self, values: Floats) -> Ints:
+        spikes = np.flatnonzero(~np.isnan(self.spike_values))
+        if not len(spikes):
+            return np.ones(len(values), dtype=np.int64)
+        known = self.spike_values[spikes]
+        middles = (known[1:] + known[:-1]) / 2
+        return spikes[np.searchsorted(middles, values)]
+
+    def _rank(self, values: Floats) -> Floats:
+        return np.interp(values, self.knots, np.linspace(0, 1, len(self.knots)))
+
+    def _dither(self, count: int, rng: np.random.Generator) -> Floats:
+        if self.decimals is None:
+            return np.zeros(count)
+        return rng.uniform(-0.5, 0.5, count) * (self.unit / 10.0**self.decimals)
+
+
+NUM_FEATURES = 6
+
+
+def fit_numeric(
+    series: pd.Series[Any], column: Column, config: TVAEConfig, rng: np.random.Generator
+) -> NumericCodec:
+    """Learn a column's spikes, bins and resolution.
+
+    Values in fewer than `rare_threshold` rows in all leave no trace: the column is then all missing. A remainder too
+    small for a bin is moved to the nearest spike.
+
+    Raises:
+        TrainingError: the column holds an infinite value.
+    """
+    values = to_floats(series)
+    values, num_rows = values[~np.isnan(values)], len(values)
+    if np.isinf(values).any():
+        raise TrainingError(f"column '{column.name}' must hold finite numbers, however infinite ones were found")
+    num_missing = num_rows - len(values)
+    if len(values) < config.rare_threshold:
+        return _all_missing(column)
+    decimals, unit = _resolution(values, column.type)
+    spikes, loose = _split_spikes(values, num_rows, config)
+    knots, num_bins = _knots(loose, config, rng)
+    if not len(spikes) and not num_bins:  # few values, all different: one spike at their mean
+        spikes = np.array([_on_grid(float(values.mean()), decimals, unit)])
+    order_by = np.concatenate([spikes, _bin_centers(knots, num_bins)])
+    order = np.argsort(order_by, kind="stable")
+    codec = NumericCodec(
+        name=column.name,
+        type=column.type,
+        low=np.zeros(len(order) + 1),
+        high=np.ones(len(order) + 1),
+        spike_values=np.concatenate([[np.nan], np.concatenate([spikes, np.full(num_bins, np.nan)])[order]]),
+        bin_index=np.concatenate([[-1], np.concatenate([np.full(len(spikes), -1), np.arange(num_bins)])[order]]),
+        knots=knots,
+        decimals=decimals,
+        unit=unit,
+        center=float(np.median(order_by)),
+        scale=float(np.std(order_by)) or 1.0,
+        emits_missing=num_missing >= config.rare_threshold,
+    )
+    return _with_slices(codec, values, column.type, config)
+
+
+def to_floats(series: pd.Series[Any]) -> Floats:
+    """Canonical numbers or instants (as microseconds since 1970) as float64, NaN when missing."""
+    if pd.api.types.is_datetime64_any_dtype(series.dtype):
+        whole = series.to_numpy(dtype="datetime64[us]").astype(np.int64).astype(np.float64)
+        return np.where(series.isna().to_numpy(), np.nan, whole)
+    return np.asarray(series.to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64)
+
+
+def from_floats(values: Floats, kind: ColumnType) -> pd.Series[Any]:
+    """Inverse of `to_floats` in the canonical dtype of `kind`."""
+    if kind is ColumnType.decimal:
+        return pd.Series(values, dtype="float64")
+    missing = np.isnan(values)
+    whole = np.where(missing, 0, np.round(values)).astype(np.int64)
+    if kind is ColumnType.integer:
+        return pd.Series(pd.arrays.IntegerArray(whole, missing))
+    instants = whole.astype("datetime64[us]")
+    instants[missing] = np.datetime64("NaT")
+    return pd.Series(instants)
+
+
+def _all_missing(column: Column) -> NumericCodec:
+    half, nothing = np.array([0.5]), np.array([])
+    return NumericCodec(
+        column.name, column.type, half, half, np.array([np.nan]), np.array([-1]), nothing, 0, 1, 0.0, 1.0, True
+    )
+
+
+def _resolution(values: Floats, kind: ColumnType) -> tuple[int | None, int]:
+    """Decimals and the whole multiple of them on which nearly all values lie (amounts in steps of 25, dates in days)."""
+    for decimals in range(MAX_DECIMALS + 1) if kind is ColumnType.decimal else (0,):
+        scaled = values * 10.0**decimals
+        if np.abs(scaled).max() >= 2**53:
+            break
+        fits = np.abs(scaled - np.round(scaled)) < 1e-6 * np.maximum(1, np.abs(scaled) * 1e-6)
+        if fits.mean() >= RESOLVED_FRACTION:
+            return decimals, max(int(np.gcd.reduce(np.round(scaled[fits]).astype(np.int64))), 1)
+    return (None, 1) if kind is ColumnType.decimal else (0, 1)
+
+
+def _on_grid(value: float, decimals: int | None, unit: int) -> float:
+    if decimals is None:
+        return value
+    step = unit / 10.0**decimals
+    return float(np.round(np.round(value / step) * step, decimals))
+
+
+def _split_spikes(values: Floats, num_rows: int, config: TVAEConfig) -> tuple[Floats, Floats]:
+    """Frequent exact values, and all other values sorted."""
+    least = max(config.min_spike_rows, config.rare_threshold, int(np.ceil(config.spike_fraction * num_rows)))
+    distinct, counts = np.unique(values, return_counts=True)
+    spikes = distinct[counts >= least]
+    return spikes, np.sort(values[~np.isin(values, spikes)])
+
+
+def _knots(loose: Floats, config: TVAEConfig, rng: np.random.Generator) -> tuple[Floats, int]:
+    """Means of neighbouring values at equal steps of rank, between a randomised k-th value at either end."""
+    rare = config.rare_threshold
+    if len(loose) < 4 * rare + KNOT_ROWS:
+        return np.array([]), 0
+    first, last = int(rng.integers(rare, 2 * rare)), len(loose) - 1 - int(rng.integers(rare, 2 * rare))
+    num_bins = int(np.clip(len(loose) // config.min_bin_rows, 1, config.max_bins))
+    per_bin = int(np.clip(len(loose) // num_bins // ROWS_PER_KNOT, 1, MAX_KNOTS_PER_BIN))
+    starts = np.round(np.linspace(first, last - KNOT_ROWS + 1, num_bins * per_bin + 1)).astype(np.int64)
+    sums = np.concatenate([[0.0], np.cumsum(loose - loose[0])])
+    means = (sums[starts + KNOT_ROWS] - sums[starts]) / KNOT_ROWS + loose[0]
+    return np.maximum.accumulate(means), num_bins
+
+
+def _bin_centers(knots: Floats, num_bins: int) -> Floats:
+    if not num_bins:
+        return np.array([])
+    return np.interp((np.arange(num_bins) + 0.5) / num_bins, np.linspace(0, 1, len(knots)), knots)
+
+
+def _with_slices(codec: NumericCodec, values: Floats, kind: ColumnType, config: TVAEConfig) -> NumericCodec:
+    """Slices of [0, 1] as wide as each token's share; a share is never told more finely than `rare_threshold` rows."""
+    tokens, _ = codec.encode(from_floats(values, kind), np.random.default_rng(0))
+    counts = np.bincount(tokens, minlength=codec.num_tokens)[1:]
+    shares = np.maximum(counts, config.rare_threshold).astype(np.float64)
+    edges = np.concatenate([[0.0], np.cumsum(shares) / shares.sum()])
+    edges[-1] = 1.0
+    codec.low[:] = np.concatenate([[0.5], edges[:-1]])
+    codec.high[:] = np.concatenate([[0.5], edges[1:]])
+    return codec

@@ -1,0 +1,135 @@
+"""Rows from the decoder, column by column, each hidden unit computed once."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from tabveil.synthesizers.tvae.network import EMBEDDING_DIM, LAYERS, Decoder, TVAENetwork, kernel_parameters, log_mass
+from tabveil.synthesizers.tvae.numeric import NUM_FEATURES, NumericCodec
+from tabveil.synthesizers.tvae.tokenizer import Tokenizer
+
+BATCH_ROWS = 8192  # rows drawn at once: bounds memory
+
+
+@torch.inference_mode()
+def draw(
+    network: TVAENetwork, tokenizer: Tokenizer, num_rows: int, latent_dim: int, generator: torch.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Tokens int64 (num_rows, num_columns) and places float64 (num_rows, num_numeric) of rows from z ~ N(0, I)."""
+    parts = [
+        _Batch(network, tokenizer, min(BATCH_ROWS, num_rows - start), latent_dim, generator).run()
+        for start in range(0, num_rows, BATCH_ROWS)
+    ]
+    return np.concatenate([tokens for tokens, _ in parts]), np.concatenate([places for _, places in parts])
+
+
+class _Batch:
+    """Incremental pass: before column i, the units of degree i are computed from what is already chosen."""
+
+    def __init__(
+        self, network: TVAENetwork, tokenizer: Tokenizer, num_rows: int, latent_dim: int, generator: torch.Generator
+    ) -> None:
+        self.network, self.decoder, self.layout = network, network.decoder, network.layout
+        self.tokenizer, self.generator, self.num_rows = tokenizer, generator, num_rows
+        self.z = torch.randn(num_rows, latent_dim, generator=generator)
+        self.weights = _weights(self.decoder)
+        num_inputs = len(self.decoder.input_owner)
+        self.inputs = torch.zeros(num_rows, num_inputs)
+        width = len(self.decoder.degrees)
+        self.states = [torch.zeros(num_rows, width) for _ in range(LAYERS)]
+        self.tokens = np.zeros((num_rows, self.layout.num_columns), dtype=np.int64)
+        self.places = np.full((num_rows, len(self.layout.numeric)), 0.5)
+
+    def run(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Choose every column in turn."""
+        for column in range(self.layout.num_columns):
+            self._compute_units(column)
+            self._choose(column)
+        return self.tokens, self.places
+
+    def _compute_units(self, degree: int) -> None:
+        rows = torch.nonzero(self.decoder.degrees == degree).flatten()
+        if not len(rows):
+            return
+        span, known = slice(int(rows[0]), int(rows[-1]) + 1), self._known(degree)
+        inputs = self.inputs[:, known]
+        for layer in range(LAYERS):
+            latent = self.decoder.latents[layer]
+            step = F.linear(inputs, self.weights.inputs[layer][span][:, known])
+            step += F.linear(self.z, latent.weight[span], latent.bias[span])
+            if layer:
+                below = self.states[layer - 1][:, : span.stop]
+                step += F.linear(below, self.weights.hidden[layer - 1][span, : span.stop])
+                self.states[layer][:, span] = self.states[layer - 1][:, span] + F.silu(step)
+            else:
+                self.states[layer][:, span] = F.silu(step)
+
+    def _known(self, column: int) -> Tensor:
+        return torch.nonzero(self.decoder.input_owner < column).flatten()
+
+    def _heads(self, rows: slice | list[int], column: int) -> Tensor:
+        units = int((self.decoder.degrees <= column).sum())
+        latent = self.decoder.head_latent
+        out = F.linear(self.states[-1][:, :units], self.weights.heads[rows, :units])
+        return out + F.linear(self.z, latent.weight[rows], latent.bias[rows])
+
+    def _choose(self, column: int) -> None:
+        codec, layout = self.tokenizer.codecs[column], self.layout
+        span = slice(layout.offsets[column], layout.offsets[column] + layout.sizes[column])
+        logits = self._heads(span, column)
+        if isinstance(codec, NumericCodec):
+            row = layout.numeric.index(column)
+            first = layout.num_tokens + row
+            middle, sharpness = kernel_parameters(
+                *self._heads([first, first + len(layout.numeric)], column).split(1, dim=1)
+            )
+            low, high = layout.low[span] - middle, layout.high[span] - middle
+            logits[:, 1:] += log_mass(low * sharpness, high * sharpness)[:, 1:]
+        logits[:, torch.from_numpy(~codec.emitted)] = -torch.inf
+        chosen = (logits - torch.empty_like(logits).exponential_(generator=self.generator).log_()).argmax(1)
+        self.tokens[:, column] = chosen.numpy()
+        at = column * EMBEDDING_DIM
+        self.inputs[:, at : at + EMBEDDING_DIM] = self.decoder.tokens.weight[chosen + layout.offsets[column]]
+        if isinstance(codec, NumericCodec):
+            self._place(column, row, codec, chosen, middle[:, 0], sharpness[:, 0])
+
+    def _place(
+        self, column: int, row: int, codec: NumericCodec, chosen: Tensor, middle: Tensor, sharpness: Tensor
+    ) -> None:
+        """Position inside the token's slice, from the kernel cut to it; the middle for spikes and missing values."""
+        low, high = torch.from_numpy(codec.low)[chosen], torch.from_numpy(codec.high)[chosen]
+        uniform = torch.rand(len(chosen), generator=self.generator, dtype=torch.float64)
+        inside = truncated_logistic(low, high, middle.double(), sharpness.double(), uniform)
+        is_bin = torch.from_numpy(codec.bin_index >= 0)[chosen]
+        places = torch.where(is_bin, inside, (low + high) / 2).numpy()
+        self.places[:, row] = places
+        at = self.layout.num_columns * EMBEDDING_DIM + row * NUM_FEATURES
+        features = codec.features(self.tokens[:, column], places)
+        self.inputs[:, at : at + NUM_FEATURES] = torch.from_numpy(features)
+
+
+class _weights:  # noqa: N801
+    """The masked weights, multiplied once."""
+
+    def __init__(self, decoder: Decoder) -> None:
+        self.inputs = [m.weight * m.mask for m in decoder.inputs]
+        self.hidden = [m.weight * m.mask for m in decoder.hidden]
+        self.heads = decoder.heads.weight * decoder.heads.mask
+
+
+def truncated_logistic(low: Tensor, high: Tensor, middle: Tensor, sharpness: Tensor, uniform: Tensor) -> Tensor:
+    """A draw from a logistic kernel restricted to [low, high], from a uniform number; all float64 (num_rows,).
+
+    A slice right of the middle is mirrored to the left, where the sigmoid keeps its precision.
+    """
+    mirrored = (low + high) / 2 > middle
+    left = torch.where(mirrored, middle - high, low - middle) * sharpness
+    right = torch.where(mirrored, middle - low, high - middle) * sharpness
+    below = torch.sigmoid(left)
+    share = (below + uniform * (torch.sigmoid(right) - below)).clamp(1e-300, 1 - 1e-15)
+    x = torch.minimum(torch.maximum(torch.log(share) - torch.log1p(-share), left), right) / sharpness
+    return torch.where(mirrored, middle - x, middle + x)

@@ -1,0 +1,175 @@
+"""A table as tokens: one per cell, plus a place inside the token's slice for numbers (see `numeric`).
+
+Categories: token 0 is the missing value, token 1 stands for every rare category, then come the kept ones. A category
+in fewer than `rare_threshold` rows never leaves this module, nor is the rare token ever sampled while a kept category
+exists: sampling then chooses among the kept ones, given the rest of the row. If all categories are rare the column
+reads `other`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Union
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tabveil.config import TVAEConfig
+from tabveil.schema import Column, ColumnType, Metadata, SDType
+from tabveil.synthesizers.tvae.numeric import NumericCodec, fit_numeric, from_floats, to_floats
+
+MISSING, RARE, FIRST_KEPT = 0, 1, 2
+OTHER = "other"
+
+
+@dataclass(frozen=True)
+class CategoryCodec:
+    """A fitted categorical or boolean column.
+
+    Attributes:
+        categories: kept values in order of their tokens, as str, int, float or bool (instants: microseconds).
+        rare_label: what the rare token reads if no category was kept; None: missing.
+    """
+
+    name: str
+    type: ColumnType
+    categories: tuple[Any, ...]
+    rare_label: str | None
+    emits_missing: bool
+
+    @property
+    def num_tokens(self) -> int:
+        """Tokens including the missing value and the rare one."""
+        return FIRST_KEPT + len(self.categories)
+
+    @property
+    def emitted(self) -> NDArray[np.bool_]:
+        """Shape (num_tokens,): which tokens sampling may choose."""
+        allowed = np.ones(self.num_tokens, dtype=bool)
+        allowed[MISSING], allowed[RARE] = self.emits_missing, not self.categories
+        return allowed
+
+    def encode(self, series: pd.Series[Any]) -> NDArray[np.int64]:
+        """Tokens, int64 (num_rows,); an unknown category is the rare token."""
+        keys = _keys(series, self.type)
+        tokens = pd.Index(pd.Series(self.categories, dtype="object")).get_indexer(pd.Index(keys)) + FIRST_KEPT
+        tokens[tokens < FIRST_KEPT] = RARE
+        tokens[series.isna().to_numpy()] = MISSING
+        return np.asarray(tokens, dtype=np.int64)
+
+    def decode(self, tokens: NDArray[np.int64]) -> pd.Series[Any]:
+        """The column in its canonical dtype."""
+        if self.type is ColumnType.string:
+            table = np.array([None, self.rare_label, *self.categories], dtype="object")
+            return pd.Series(table[tokens], dtype="object")
+        if self.type is ColumnType.boolean:
+            flags = np.array([False, False, *self.categories], dtype=bool)[tokens]
+            return pd.Series(pd.arrays.BooleanArray(flags, tokens < FIRST_KEPT))
+        numbers = np.array([np.nan, np.nan, *self.categories], dtype=np.float64)
+        return from_floats(numbers[tokens], self.type)
+
+
+Codec = Union[NumericCodec, CategoryCodec]
+
+
+@dataclass(frozen=True)
+class TokenTable:
+    """An encoded table in the tokenizer's column order.
+
+    Attributes:
+        tokens: int64 (num_rows, num_columns), counted from 0 in each column.
+        places: float32 (num_rows, num_numeric).
+        features: float32 (num_rows, num_numeric, NUM_FEATURES).
+    """
+
+    tokens: NDArray[np.int64]
+    places: NDArray[np.float32]
+    features: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Tokenizer:
+    """The fitted columns, in the order in which the decoder generates them."""
+
+    codecs: tuple[Codec, ...]
+
+    @property
+    def names(self) -> list[str]:
+        """Column names in generation order."""
+        return [codec.name for codec in self.codecs]
+
+    @property
+    def numeric(self) -> list[int]:
+        """Positions of the columns that have places."""
+        return [i for i, codec in enumerate(self.codecs) if isinstance(codec, NumericCodec)]
+
+    def encode(self, table: pd.DataFrame, rng: np.random.Generator) -> TokenTable:
+        """Tokens, places and features of a canonical table."""
+        tokens = np.zeros((len(table), len(self.codecs)), dtype=np.int64)
+        places, features = [], []
+        for i, codec in enumerate(self.codecs):
+            if isinstance(codec, NumericCodec):
+                tokens[:, i], place = codec.encode(table[codec.name], rng)
+                places.append(place.astype(np.float32))
+                features.append(codec.features(tokens[:, i], place))
+            else:
+                tokens[:, i] = codec.encode(table[codec.name])
+        return TokenTable(tokens, _stack(places, len(table)), _stack(features, len(table), 6))
+
+    def decode(self, tokens: NDArray[np.int64], places: NDArray[Any]) -> pd.DataFrame:
+        """Canonical table, columns in generation order."""
+        columns: dict[str, pd.Series[Any]] = {}
+        position = 0
+        for i, codec in enumerate(self.codecs):
+            if isinstance(codec, NumericCodec):
+                columns[codec.name] = codec.decode(tokens[:, i], places[:, position].astype(np.float64))
+                position += 1
+            else:
+                columns[codec.name] = codec.decode(tokens[:, i])
+        return pd.DataFrame(columns, index=pd.RangeIndex(len(tokens)))
+
+
+def fit_tokenizer(
+    table: pd.DataFrame, metadata: Metadata, columns: Sequence[str], config: TVAEConfig, rng: np.random.Generator
+) -> Tokenizer:
+    """Learn every column of `columns` (generation order) from a canonical table."""
+    return Tokenizer(tuple(_fit_column(table[name], metadata[name], config, rng) for name in columns))
+
+
+def _fit_column(series: pd.Series[Any], column: Column, config: TVAEConfig, rng: np.random.Generator) -> Codec:
+    if column.sdtype in (SDType.numerical, SDType.datetime) and column.type is not ColumnType.string:
+        return fit_numeric(series, column, config, rng)
+    return fit_categories(series, column, config)
+
+
+def fit_categories(series: pd.Series[Any], column: Column, config: TVAEConfig) -> CategoryCodec:
+    """Keep the categories in at least `rare_threshold` rows, at most `max_categories` of them."""
+    keys = _keys(series.dropna(), column.type)
+    counts = pd.Series(keys, dtype="object").value_counts()
+    ranked = sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))
+    kept = tuple(key for key, count in ranked[: config.max_categories] if count >= config.rare_threshold)
+    label = OTHER if column.type is ColumnType.string else None
+    while label in counts.index and label not in kept:
+        label = f"{label}_"
+    num_missing = int(series.isna().sum())
+    return CategoryCodec(
+        column.name, column.type, kept, label, num_missing >= config.rare_threshold or num_missing == len(series)
+    )
+
+
+def _keys(series: pd.Series[Any], kind: ColumnType) -> list[Any]:
+    """Hashable plain values: str, bool, int or float; instants as microseconds."""
+    if kind is ColumnType.string:
+        return [None if missing else str(v) for v, missing in zip(series, series.isna(), strict=True)]
+    if kind is ColumnType.boolean:
+        return list(series.astype("object").mask(series.isna(), None))
+    numbers = to_floats(series)
+    if kind is ColumnType.decimal:
+        return [float(v) for v in numbers]
+    return [None if np.isnan(v) else int(v) for v in numbers]
+
+
+def _stack(parts: list[NDArray[np.float32]], num_rows: int, *inner: int) -> NDArray[np.float32]:
+    return np.stack(parts, axis=1) if parts else np.zeros((num_rows, 0, *inner), dtype=np.float32)
