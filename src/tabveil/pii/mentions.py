@@ -54,20 +54,20 @@ def _pattern(type_: str, pattern: str, check: Callable[[str], bool] | None = Non
 _EMAIL = re.compile(r"[\w.%+'-]+@[\w-]+(?:\.[\w-]+)*\.[^\W\d_]{2,24}")
 _CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){11,18}(?![\w-]|[.,]\d)")
 _CARD_WORDS = re.compile(
-    r"(?i)\b(?:card|visa|master ?card|amex|american express|karte\w*|kreditkarte\w*|carte|tarjeta|thẻ|the tin dung|pan|cc)\b"
+    r"(?i)\b(?:card|visa|master ?card|amex|american express|karte\w*|kreditkarte\w*|carte|tarjeta|thẻ|"
+    r"the tin dung|pan|cc)\b"
 )
-_PHONE = re.compile(
-    r"(?<![\w.,/@-])(?:\+|00|\()?\d[\d ()./-]{5,20}\d(?: ?(?:x|ext\.?) ?\d{1,6}\b)?(?![\w@-]|[.,]\d)"
-)
+_PHONE = re.compile(r"(?<![\w.,/@-])(?:\+|00|\()?\d[\d ()./-]{5,20}\d(?: ?(?:x|ext\.?) ?\d{1,6}\b)?(?![\w@-]|[.,]\d)")
 _PHONE_WORDS = re.compile(
     r"(?i)(?:\b(?:phone|telephone|tel|mobile|cell|call(?:ed|s)?|calling|reach(?:ed|able)?|dial|ring|text(?:ed)?|sms|fax|whatsapp|"
     r"zalo|contact|number|telefon\w*|handy|mobil\w*|anruf\w*|rufnummer|tél|portable|appel\w*|móvil|teléfono|llam\w+|"
     r"sđt|sdt|điện thoại|dien thoai|gọi|goi|liên hệ|số)\b|☎|📞)[^\d+]{0,25}$"
 )
 _ID_WORDS = re.compile(
-    r"(?i)\b(ssn|social security(?: number)?|passport|reisepass|hộ chiếu|ho chieu|national id|id card|id number|cccd|cmnd|"
-    r"căn cước|can cuoc|personalausweis|steuer-?id|steuernummer|tax id|driver'?s? licen[cs]e|führerschein|dni|nino)"
-    r"(?: (?:no|nr|number|nummer|số)\b)?[.:#]? ?(?:is |ist |là |: ?)?((?=[A-Z0-9 -]*\d)[A-Z0-9](?:[ -]?[A-Z0-9]){5,17})\b"
+    r"\b((?i:ssn|social security(?: number)?|passport|reisepass|hộ chiếu|ho chieu|national id|id card|id number|cccd|"
+    r"cmnd|căn cước|can cuoc|personalausweis|steuer-?id|steuernummer|tax id|driver'?s? licen[cs]e|führerschein|dni|nino))"
+    r"(?i: (?:no|nr|number|nummer|số)\b)?[.:#]? ?(?i:is |ist |là |: ?)?"
+    r"((?=[A-Z0-9 -]*\d)[A-Z0-9](?:[ -]?[A-Z0-9]){5,17})\b"
 )
 _ID_TYPES = {
     "ssn": "USA_SOCIAL_SECURITY_NUMBER", "social": "USA_SOCIAL_SECURITY_NUMBER", "passport": "PASSPORT_NUMBER",
@@ -75,14 +75,18 @@ _ID_TYPES = {
     "führerschein": "DRIVERS_LICENSE", "steuer": "GERMANY_TAX_IDENTIFICATION_NUMBER",
 }  # fmt: skip
 _ACCOUNT = re.compile(
-    r"(?i)\b(?:account|acct|a/c|konto(?:nummer)?|compte|cuenta|tài khoản|tai khoan|stk)(?: (?:no|nr|number|số)\b)?[.:#]? ?"
+    r"(?i)\b(?:account|acct|a/c|konto(?:nummer)?|compte|cuenta|tài khoản|tai khoan|stk)"
+    r"(?: (?:no|nr|number|số)\b)?[.:#]? ?"
     r"(?:is |ist |là )?(\d(?:[ -]?\d){7,17})\b"
 )
 _BORN = re.compile(
-    r"(?i)\b(?:born(?: on)?|dob|date of birth|birth ?date|geboren(?: am)?|geb\.|née? le|nacid[oa] el|sinh ngày|ngày sinh|"
-    r"ngay sinh)[: ]{1,3}(\d{4}-\d{2}-\d{2}|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|\d{1,2} \w{3,9} \d{4}|\w{3,9} \d{1,2},? \d{4})"
+    r"(?i)\b(?:born(?: on)?|dob|date of birth|birth ?date|geboren(?: am)?|geb\.|née? le|nacid[oa] el|sinh ngày|"
+    r"ngày sinh|ngay sinh)[: ]{1,3}(\d{4}-\d{2}-\d{2}|\d{1,2}[./-]\d{1,2}[./-]\d{2,4}|"
+    r"\d{1,2} \w{3,9} \d{4}|\w{3,9} \d{1,2},? \d{4})"
 )
-_SECRET_WORD = re.compile(r"(?i)\b(?:password|passwd|pwd|passwort|secret|api[_ -]?key|token|mật khẩu)\b(?: is)? ?[:=] ?(\S{6,})")
+_SECRET_WORD = re.compile(
+    r"(?i)\b(?:password|passwd|pwd|passwort|secret|api[_ -]?key|token|mật khẩu)\b(?: is)? ?[:=] ?(\S{6,})"
+)
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _KEYS = re.compile(r"(?<![\w-])(?:" + rules.KEYS + r")(?![\w-])")
 _STREET = re.compile(
@@ -92,21 +96,25 @@ _STREET = re.compile(
     r"|\b(?:số|Số) \d+[\w/]*,? (?:đường|phố|ngõ|ngách|hẻm) (?:[A-ZĐÀ-Ỹ]\w+ ?){1,4}"
     r"|\b\d+[\w/]*,? (?:đường|phố) (?:[A-ZĐÀ-Ỹ]\w+ ?){1,4}"
 )
-_CAPITALISED = r"[^\W\d_a-z][^\W\d_]*(?:['’-][^\W\d_]+)*\.?"
+_UPPER = "".join(c for c in map(chr, (*range(0x41, 0x250), *range(0x1E00, 0x1F00))) if c.isupper())
+_CAPITALISED = rf"[{_UPPER}][^\W\d_]*(?:['’-][^\W\d_]+)*"
 _NAME_RUN = re.compile(rf"\b{_CAPITALISED}(?: {_CAPITALISED}){{1,4}}")
-_TITLED = re.compile(
-    r"\b(?:[Mm]rs?|MRS?|[Mm]s|MS|[Mm]iss|Herrn?|Frau|Hr|Fr|Mme|Mlle|Monsieur|Madame|Señora?|Sra?|Ông|Bà|Anh|Chị|Cô|Chú|ông|"
-    rf"bà|anh|chị|khách hàng|KH|Dr|Prof)\.? (?:Dr\.? |Prof\.? )?((?!(?:The|Der|Die|Das)\b){_CAPITALISED}(?: {_CAPITALISED}){{0,3}})"
+_AFTER_TITLE = rf"\.? (?:Dr\.? |Prof\.? )?(?!(?:The|Der|Die|Das)\b)({_CAPITALISED}(?: {_CAPITALISED}){{0,3}})"
+_TITLED = re.compile(r"\b(?:[Mm]rs?|MRS?|Herrn?|Frau|Mme|Mlle|Monsieur|Madame|Señora?|Sra)" + _AFTER_TITLE)
+_MAYBE_TITLED = re.compile(
+    r"\b(?:[Mm]s|MS|[Mm]iss|Hr|Fr|Sr|[DĐ]r|Prof|[Ôô]ng|[Bb]à|[Aa]nh|[Cc]hị|[Cc]ô|[Cc]hú|[Kk]hách hàng|KH)"
+    + _AFTER_TITLE
 )
 _VERBED = re.compile(
-    r"(?i:\b(?:contact(?:ed)?|call(?:ed|s)?(?: from| by| with)?|spoke (?:to|with)|talked (?:to|with)|met(?: with)?|emailed|"
-    r"reach(?:ed)?|ask(?:ed)?(?: for)?|customer|client|borrower|applicant|spouse|wife|husband|guarantor|co-?signer|per|signed by|"
-    r"referred by|name is|named|behalf of|attn|regards|kunde|kundin|ehemann|ehefrau|gesprochen mit|telefonat mit|anruf von|"
-    r"rückruf(?: an| bei)?|client|cliente|llamó a|appelé|liên hệ|gọi(?: cho)?|gặp|vợ|chồng|tên(?: là)?)\b:? )"
+    r"(?i:\b(?:contact(?:ed)?|call(?:ed|s)?(?: from| by| with)?|spoke (?:to|with)|talked (?:to|with)|met(?: with)?|"
+    r"emailed|reach(?:ed)?|ask(?:ed)?(?: for)?|customer|client|borrower|applicant|spouse|wife|husband|guarantor|"
+    r"co-?signer|per|signed by|referred by|name is|named|behalf of|attn|regards|kunde|kundin|ehemann|ehefrau|gesprochen mit|"
+    r"telefonat mit|anruf von|rückruf(?: an| bei)?|client|cliente|llamó a|appelé|liên hệ|gọi(?: cho)?|gặp|vợ|chồng|tên(?: là)?)\b:? )"
     rf"({_CAPITALISED}(?: {_CAPITALISED}){{1,4}})"
 )
 _VERBED_LOWER = re.compile(
-    r"(?i)\b(?:contact(?:ed)?|called|call from|spoke (?:to|with)|met with|customer|client|borrower|name is|on behalf of|mrs?\.?|ms\.?)"
+    r"(?i)\b(?:contact(?:ed)?|called|call from|spoke (?:to|with)|met with|customer|client|borrower|name is|"
+    r"on behalf of|mrs?\.?|ms\.?)"
     r" ([a-z]{2,}(?:-[a-z]+)? [a-z]{2,})\b"
 )
 
@@ -190,7 +198,7 @@ def _named_spans(text: str) -> Iterator[Span]:
     """Strongest context first: a title, a verb or role, a lower-case mention, a known given plus family name."""
     for match in _TITLED.finditer(text):
         yield Span("NAME", match.start(1), match.end(1))
-    for match in _VERBED.finditer(text):
+    for match in (*_MAYBE_TITLED.finditer(text), *_VERBED.finditer(text)):
         if lexicon.holds_name(match.group(1)):
             yield Span("NAME", match.start(1), match.end(1))
     for match in _VERBED_LOWER.finditer(text):
@@ -201,16 +209,18 @@ def _named_spans(text: str) -> Iterator[Span]:
 
 
 def _known_names(run: re.Match[str]) -> Iterator[Span]:
-    """Longest known full names inside a run of capitalised words (``Thursday Anna Schmidt`` holds one)."""
+    """The first known full name inside a run of capitalised words, and what follows it in the run.
+
+    ``Thursday Anna Schmidt`` holds one. What follows is taken along (a second family name, a rarer given name).
+    """
+    if lexicon.names_institution(run.group()):
+        return
     words = list(re.finditer(r"\S+", run.group()))
-    first = 0
-    while first < len(words) - 1:
+    for first in range(len(words) - 1):
         for last in range(len(words) - 1, first, -1):
             if lexicon.is_full_name(run.group()[words[first].start() : words[last].end()]):
-                yield Span("NAME", run.start() + words[first].start(), run.start() + words[last].end())
-                first = last
-                break
-        first += 1
+                yield Span("NAME", run.start() + words[first].start(), run.end())
+                return
 
 
 MENTIONS: tuple[Mention, ...] = (

@@ -46,16 +46,26 @@ KEYS = (
 )
 _NAME_SHAPE = r"\p{L}[\p{L}'’.-]*(?:,? \p{L}[\p{L}'’.-]*){0,6}"
 _ID_SHAPE = r"[A-Za-z]{0,4}[ -]?\d[A-Za-z0-9 ./-]{3,24}|[A-Za-z0-9]{6,20}"
-_EN_STREET = (
-    r"(?i:street|st|avenue|ave|road|rd|boulevard|blvd|lane|ln|drive|dr|court|ct|place|pl|square|terrace|way|parkway|"
-    r"pkwy|highway|hwy|circle|trail|crescent|close|mews|apt|suite|unit|manor|station|ville|plaza|knolls|isle|heights)"
+_EN_STREET = (  # USPS Publication 28 suffixes, singular and plural
+    r"(?i:street|st|avenue|ave|road|rd|boulevard|blvd|lane|ln|drive|dr|court|ct|place|pl|square|terrace|way|parkway|pkwy|"
+    r"highway|hwy|circle|trail|crescent|close|mews|apt|suite|unit|manor|station|ville|plaza|isle|heights|alley|branch|"
+    r"bridge|brook|burg|bypass|camp|canyon|cape|causeway|center|cliff|club|common|corner|course|cove|creek|crest|crossing|"
+    r"crossroad|curve|dale|dam|divide|estate|expressway|extension|fall|ferry|field|flat|ford|forest|forge|fork|fort|"
+    r"freeway|garden|gateway|glen|green|grove|harbor|haven|hill|hollow|inlet|island|junction|key|knoll|lake|land|landing|"
+    r"light|loaf|lock|lodge|loop|mall|meadow|mill|mission|motorway|mount|mountain|neck|orchard|oval|overpass|park|pass|"
+    r"passage|path|pike|pine|plain|point|port|prairie|radial|ramp|ranch|rapid|rest|ridge|river|route|row|rue|run|shoal|"
+    r"shore|skyway|spring|spur|stravenue|stream|summit|throughway|trace|track|trafficway|tunnel|turnpike|underpass|union|"
+    r"valley|via|viaduct|view|village|vista|walk|wall|well)(?i:s|es)?"
 )
 ADDRESS = "|".join(
     (
         rf"\d{{1,6}}[A-Za-z]? [\p{{L}}0-9 .,'-]*\b{_EN_STREET}\b[\p{{L}}0-9 .,#'-]*",
-        r"(?i)[\p{L} .-]*(?:stra(?:ß|ss)e|str\.|weg|platz|allee|gasse|ring|damm|ufer|chaussee) ?\d{1,4}[ /]?[\p{L}0-9/]*",
-        r"(?i)(?:số |so |ngõ |hẻm )?[\d/]+\p{L}? ?,? ?(?:đường|duong|phố|pho|ngõ|ngách|hẻm|khóm|tổ|thôn|ấp|dãy|khu)\b.*",
+        r"(?i)[\p{L} .-]*(?:stra(?:ß|ss)e|str\.|weg|platz|allee|gasse|ring|damm|ufer|chaussee)"
+        r" ?\d{1,4}[ /-]?[\p{L}0-9/-]*",
+        r"(?i)(?:số |so |ngõ |hẻm )?[\d/]+\p{L}? ?,? ?(?:đường|duong|phố|pho|ngõ|ngách|hẻm|khóm|tổ|"
+        r"thôn|ấp|dãy|khu)\b.*",
         r"(?i)số [\d/]+\p{L}?\b.*",
+        r"\d{1,4}(?:/\d{1,4})+ \p{Lu}\p{L}+(?: \p{Lu}\p{L}+){1,3}",
         r"(?i)(?:\d{1,5}(?: bis| ter)?,? )?(?:rue|avenue|boulevard|chemin|impasse|allée|place|quai) [\p{L} '-]+",
         r"(?i)(?:calle|avenida|avda\.?|paseo|plaza|c/|camino|ronda|carrer) ?[\p{L} .'-]+,? ?\d{1,5}.*",
     )
@@ -70,18 +80,23 @@ CELL_RULES: tuple[CellRule, ...] = (
     CellRule("IP_ADDRESS", r"(?:\d{1,3}\.){3}\d{1,3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*", validators.ip),
     CellRule("CREDIT_CARD_NUMBER", r"\d{4}[ -]\d{4}[ -]\d{4}[ -]\d{1,7}|\d{4}[ -]\d{6}[ -]\d{5}", validators.card, ANY),
     CellRule("CREDIT_CARD_NUMBER", r"\d{12,19}", validators.card, numeric=True),
+    CellRule("CREDIT_CARD_NUMBER", r"\d(?:[ -]?\d){10,18}", validators.luhn, None, 0.02, numeric=True),
     CellRule("USA_SOCIAL_SECURITY_NUMBER", r"\d{3}-\d{2}-\d{4}", validators.us_ssn, share=ANY),
     CellRule("USA_SOCIAL_SECURITY_NUMBER", r"\d{3} \d{2} \d{4}", validators.us_ssn),
     CellRule("USA_SOCIAL_SECURITY_NUMBER", r"\d{9}", validators.us_ssn, share=None, numeric=True),
     CellRule("USA_INDIVIDUAL_TAX_IDENTIFICATION_NUMBER", r"9\d{2}-\d{2}-\d{4}", validators.us_itin, share=ANY),
     CellRule("FRANCE_NATIONAL_IDENTIFICATION_NUMBER", r"[12][0-9AB ]{12,20}", validators.fr_nir, 0.5, numeric=True),
-    CellRule("GERMANY_TAX_IDENTIFICATION_NUMBER", r"[1-9]\d(?: ?\d{3}){3}", validators.de_tax_id, 0.6, numeric=True),
-    CellRule("SPAIN_DNI_NUMBER", r"(?:\d{8}|[XYZxyz]-?\d{7})-?[A-Za-z]", validators.es_dni, 0.6),
-    CellRule("UK_NATIONAL_INSURANCE_NUMBER", r"[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z](?: ?\d{2}){3} ?[A-D]", None, 0.6),
-    CellRule("INDIA_PERMANENT_ACCOUNT_NUMBER", r"[A-Z]{3}[ABCFGHLJPTK][A-Z]\d{4}[A-Z]", validators.in_pan, 0.6),
+    CellRule(
+        "GERMANY_TAX_IDENTIFICATION_NUMBER", r"[1-9]\d(?: ?\d{3}){3}", validators.de_tax_id, 0.6, 0.02, numeric=True
+    ),
+    CellRule("SPAIN_DNI_NUMBER", r"(?:\d{8}|[XYZxyz]-?\d{7})-?[A-Za-z]", validators.es_dni, 0.6, 0.02),
+    CellRule(
+        "UK_NATIONAL_INSURANCE_NUMBER", r"[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z](?: ?\d{2}){3} ?[A-D]", None, 0.6, 0.02
+    ),
+    CellRule("INDIA_PERMANENT_ACCOUNT_NUMBER", r"[A-Z]{3}[ABCFGHLJPTK][A-Z]\d{4}[A-Z]", validators.in_pan, 0.6, 0.02),
     CellRule("VIETNAM_CITIZEN_ID", r"0\d{11}", validators.vn_citizen_id, 0.8),
-    CellRule("INDIA_AADHAAR_NUMBER", r"[2-9]\d{3} ?\d{4} ?\d{4}", validators.in_aadhaar, 0.8, numeric=True),
-    CellRule("VIETNAM_TAX_CODE", r"\d{10}(?:-?\d{3})?", validators.vn_tax_code, 0.8, numeric=True),
+    CellRule("INDIA_AADHAAR_NUMBER", r"[2-9]\d{3} ?\d{4} ?\d{4}", validators.in_aadhaar, 0.8, 0.02, numeric=True),
+    CellRule("VIETNAM_TAX_CODE", r"\d{10}(?:-?\d{3})?", validators.vn_tax_code, 0.8, 0.02, numeric=True),
     CellRule("PHONE_NUMBER", r"[+(]?[\d(][\d ()./-]{5,22}\d(?: ?(?:x|ext\.?) ?\d{1,6})?", validators.phone, 0.4),
     CellRule(
         "PHONE_NUMBER", r"[+(]?[\d(][\d ()./-]{5,22}\d(?: ?(?:x|ext\.?) ?\d{1,6})?", validators.phone_digits,

@@ -21,7 +21,9 @@ from stdnum.us import ssn as _ssn
 from stdnum.vn import mst as _mst
 
 _NOT_DIGIT = re.compile(r"\D")
-_NANP = re.compile(r"(?:\+?1[ .-]?)?(?:\([2-9]\d{2}\)|[2-9]\d{2})[ .-]{0,2}[2-9]\d{2}[ .-]\d{4}(?: ?(?:x|ext\.?) ?\d{1,6})?")
+_NANP = re.compile(
+    r"(?:\+?1[ .-]?)?(?:\([2-9]\d{2}\)|[2-9]\d{2})[ .-]{0,2}[2-9]\d{2}[ .-]\d{4}(?: ?(?:x|ext\.?) ?\d{1,6})?"
+)
 _NOT_A_PHONE = re.compile(
     r"\d{4}[-./]\d{1,2}[-./]\d{1,2}.*|\d{1,2}[-./ ]\d{1,2}[-./ ]\d{4}.*"  # dates
     r"|\d{1,3}(?:[., ]\d{3})+(?:[.,]\d{1,2})?|\d+[.,]\d+|(?:\d{1,3}\.){3}\d{1,3}"  # amounts, decimals, IPv4
@@ -61,7 +63,12 @@ def card(text: str) -> bool:
     issued = any(
         len(number) in lengths and low <= int(number[:width]) <= high for width, low, high, lengths in _ISSUERS
     )
-    return issued and bool(_luhn.is_valid(number)) and len(set(number)) > 2
+    return issued and bool(_luhn.is_valid(number)) and len(set(number)) > 1
+
+
+def luhn(text: str) -> bool:
+    """Luhn check alone, for columns that say they hold card numbers."""
+    return bool(_luhn.is_valid(digits(text)))
 
 
 def iban(text: str) -> bool:

@@ -1,0 +1,72 @@
+"""Train and holdout: whole people on one side, chosen by a seeded hash of who they are."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from tabveil.errors import DataError
+
+
+def split_by_entity(
+    table: pd.DataFrame, entity: pd.Series[Any] | None, holdout_fraction: float, seed: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Row positions of train and holdout.
+
+    Entities are put in the order of a hash keyed by `seed`; the first ones whose rows come closest to
+    `holdout_fraction` of the table form the holdout. Which side an entity falls on does not depend on the order of
+    rows. A row without an entity (None, or a missing key) is its own.
+
+    Args:
+        entity: one key per row, in table order; None when rows are independent.
+        holdout_fraction: in (0, 1).
+
+    Returns:
+        Two ascending int64 arrays that partition ``range(len(table))``, neither empty.
+
+    Raises:
+        DataError: fewer than two entities, or another number of keys than rows.
+    """
+    if entity is not None and len(entity) != len(table):
+        raise DataError(f"expected one entity key per row ({len(table)}), however there are {len(entity)}")
+    if not 0 < holdout_fraction < 1:
+        raise DataError(f"holdout_fraction must be between 0 and 1, however: {holdout_fraction}")
+    codes, labels = _entities(entity, len(table))
+    if len(labels) < 2:
+        raise DataError(
+            f"a holdout needs at least 2 entities, however the table has {len(labels)}: "
+            "check dataset.entity_key, or bring more rows"
+        )
+    order = _hash_order(labels, seed)
+    rows = np.cumsum(np.bincount(codes, minlength=len(labels))[order])
+    taken = int(np.abs(rows[:-1] - holdout_fraction * len(table)).argmin()) + 1
+    held = np.zeros(len(labels), dtype=bool)
+    held[order[:taken]] = True
+    in_holdout = held[codes]
+    return np.flatnonzero(~in_holdout).astype(np.int64), np.flatnonzero(in_holdout).astype(np.int64)
+
+
+def _entities(entity: pd.Series[Any] | None, num_rows: int) -> tuple[npt.NDArray[np.int64], list[bytes]]:
+    """Code per row and one label per entity; rows without a key are numbered among themselves."""
+    if entity is None:
+        return np.arange(num_rows, dtype=np.int64), [b"row:%d" % i for i in range(num_rows)]
+    codes, uniques = pd.factorize(entity.reset_index(drop=True), use_na_sentinel=True)
+    codes = codes.astype(np.int64)
+    labels = [b"key:" + str(value).encode() for value in uniques]
+    missing = np.flatnonzero(codes < 0)
+    codes[missing] = len(labels) + np.arange(len(missing))
+    return codes, [*labels, *(b"row:%d" % i for i in range(len(missing)))]
+
+
+def _hash_order(labels: list[bytes], seed: int) -> npt.NDArray[np.int64]:
+    keyed = hashlib.blake2b(digest_size=16, key=str(seed).encode(), person=b"tabveil-split")
+    digests = []
+    for label in labels:
+        one = keyed.copy()
+        one.update(label)
+        digests.append(one.digest())
+    return np.array(sorted(range(len(labels)), key=lambda i: (digests[i], labels[i])), dtype=np.int64)

@@ -1,0 +1,146 @@
+"""From an environment's settings to a connected `S3Store`, and the embedded landing bucket's first object."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import boto3
+from botocore.config import Config as BotoConfig
+from botocore.exceptions import BotoCoreError
+
+from tabveil.config import DatasetConfig, EnvironmentConfig
+from tabveil.errors import ArtifactError, ConfigError, ObjectNotFoundError
+from tabveil.storage.embedded import EmbeddedS3, Endpoint
+from tabveil.storage.object_store import ObjectInfo
+from tabveil.storage.s3 import S3Store
+from tabveil.storage.upload import file_sha256
+
+AWS_ENVIRONMENT = "aws"
+EMBEDDED_FOLDER = Path(".tabveil") / "s3"
+CONNECT_TIMEOUT_SECONDS = 5
+READ_TIMEOUT_SECONDS = 60
+ATTEMPTS = 4
+
+
+@contextmanager
+def connect(environment: EnvironmentConfig, root: Path) -> Iterator[S3Store]:
+    """The environment's object store.
+
+    With `embedded_s3` the server below `root/.tabveil/s3/` runs for the length of the block, has both buckets, and
+    the caller's AWS_* variables and profiles play no part. Otherwise the endpoint is `endpoint_url`, else what boto3
+    finds (AWS_ENDPOINT_URL_S3, a profile), else AWS.
+
+    Raises:
+        ConfigError: an endpoint that is not loopback outside the environment 'aws'; a broken AWS profile.
+        ServerError: the embedded server does not start, or another process keeps it.
+    """
+    if environment.embedded_s3:
+        with EmbeddedS3(root / EMBEDDED_FOLDER, environment.wait_seconds) as endpoint:
+            store = S3Store(_embedded_client(endpoint, environment.region))
+            for bucket in (environment.landing_bucket, environment.output_bucket):
+                store.ensure_bucket(bucket)
+            yield store
+    else:
+        client = _configured_client(environment)
+        _refuse_foreign(client.meta.endpoint_url, environment.name)
+        yield S3Store(client)
+
+
+def seed_landing(
+    store: S3Store, environment: EnvironmentConfig, dataset: DatasetConfig, root: Path
+) -> ObjectInfo | None:
+    """Put the dataset's `source.seed_file` into the landing bucket, unless its newest version has the same content.
+
+    Returns:
+        The object in the landing bucket; None when the dataset names no seed file.
+
+    Raises:
+        ArtifactError: the seed file is missing.
+        StorageError: the upload failed.
+    """
+    source = dataset.source
+    if source.seed_file is None:
+        return None
+    path = root / source.seed_file
+    if not path.is_file():
+        raise ArtifactError(
+            f"{path} is missing: run `make data` for the sample, or copy your table to {source.seed_file} "
+            f"(source.seed_file of dataset '{dataset.name}')"
+        )
+    try:
+        present = store.head(environment.landing_bucket, source.key)
+        if present.sha256 == file_sha256(path):
+            return present
+    except ObjectNotFoundError:
+        pass  # nothing there yet
+    return store.put_version(environment.landing_bucket, source.key, path)
+
+
+def _embedded_client(endpoint: Endpoint, region: str) -> Any:
+    with _without_aws_settings():
+        session = boto3.Session(
+            aws_access_key_id=endpoint.credentials.access_key,
+            aws_secret_access_key=endpoint.credentials.secret_key,
+            region_name=region,
+        )
+        return session.client("s3", endpoint_url=endpoint.url, config=_settings(endpoint.url))
+
+
+def _configured_client(environment: EnvironmentConfig) -> Any:
+    try:
+        session = boto3.Session(region_name=environment.region)
+        url = environment.endpoint_url
+        return session.client("s3", endpoint_url=url, config=_settings(url))
+    except (BotoCoreError, ValueError) as err:
+        raise ConfigError(
+            f"boto3 cannot be set up for environment '{environment.name}': {err}; check AWS_* and the profile"
+        ) from err
+
+
+def _settings(url: str | None) -> BotoConfig:
+    """Timeouts and retries; no proxy on the way to this machine; paths, since a loopback host has no subdomains."""
+    local = is_loopback(url) if url else False
+    return BotoConfig(
+        connect_timeout=CONNECT_TIMEOUT_SECONDS,
+        read_timeout=READ_TIMEOUT_SECONDS,
+        retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+        request_checksum_calculation="when_supported",
+        response_checksum_validation="when_supported",
+        proxies={} if local else None,
+        s3={"addressing_style": "path" if local else "auto"},
+    )
+
+
+def _refuse_foreign(url: str, name: str) -> None:
+    if name != AWS_ENVIRONMENT and not is_loopback(url):
+        raise ConfigError(
+            f"environment '{name}' may talk to this machine only, however its S3 endpoint is {urlsplit(url).hostname}: "
+            "set environment.endpoint_url or AWS_ENDPOINT_URL_S3 to a loopback address, or choose environment=aws"
+        )
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL's host is this machine: localhost, 127.0.0.0/8 or ::1 (by name, nothing is looked up)."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+@contextmanager
+def _without_aws_settings() -> Iterator[None]:
+    """Hide the caller's AWS_* variables, profiles and configuration files while a client is built."""
+    hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("AWS_")}
+    os.environ.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
+    try:
+        yield
+    finally:
+        del os.environ["AWS_CONFIG_FILE"], os.environ["AWS_SHARED_CREDENTIALS_FILE"]
+        os.environ.update(hidden)

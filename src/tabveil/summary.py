@@ -1,0 +1,127 @@
+"""``python -m tabveil.summary``: what the last pipeline run made, on one screen.
+
+Reads only what the stages left in `artifacts/` and `.tabveil/timings/`; prints counts, column names and scores, never
+a value of the table.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.panel import Panel
+from rich.table import Table
+
+from tabveil.artifacts import STAGES, Artifacts, read_json
+from tabveil.config import project_root
+from tabveil.errors import TabVeilError
+from tabveil.stages.app import fail, timings_dir
+
+PRIVACY_METRICS = {
+    "DCR share closer to training rows (0.5: no copying)": "privacy/dcr_share_closer_to_train",
+    "exact matches with training rows": "privacy/identical_share",
+    "exact matches of real holdout rows": "privacy/identical_share_holdout",
+}
+USEFULNESS_METRICS = {
+    "told apart from real rows (C2ST AUC, 0.5: not at all)": "detection/c2st_auc",
+    "trained on synthetic, tested on real": "utility/tstr",
+    "trained on real, tested on real": "utility/trtr",
+}
+
+
+def rows_section(artifacts: Artifacts) -> list[tuple[str, str]]:
+    """How many rows went in, were set aside, and came out."""
+    counts = read_json(artifacts.profile, "preprocess")["counts"]
+    sampled = read_json(artifacts.sample_info, "sample")
+    return [
+        ("rows read", f"{counts['read']:,}"),
+        ("duplicates / quarantined", f"{counts['duplicates']:,} / {counts['rejected']:,}"),
+        ("rows kept", f"{counts['kept']:,}"),
+        ("synthetic rows", f"{sampled['num_rows']:,}"),
+    ]
+
+
+def pii_section(artifacts: Artifacts) -> list[tuple[str, str]]:
+    """Columns in which PII was found, and what was done to them."""
+    report = read_json(artifacts.findings, "verify")
+    by_action: dict[str, list[str]] = {}
+    for name, column in report["columns"].items():
+        if column["action"] != "keep":
+            by_action.setdefault(column["action"], []).append(name)
+    found = sorted(report["before"]["columns_with_findings"])
+    rows = [("columns with PII found", f"{len(found)}: {', '.join(found)}")]
+    rows += [(action, ", ".join(names)) for action, names in sorted(by_action.items())]
+    return [*rows, ("findings left in training data", str(len(report["after"]["columns_with_findings"])))]
+
+
+def scores_section(metrics: dict[str, float]) -> list[tuple[str, str]]:
+    """Quality between its floor and its ceiling, usefulness, privacy."""
+    quality = f"{metrics['quality/overall']:.3f}"
+    scale = f"floor {metrics['quality/floor']:.3f}, ceiling {metrics['quality/ceiling']:.3f}"
+    rows = [("quality (sdmetrics 0.32)", f"[bold]{quality}[/]  ({scale})")]
+    named = USEFULNESS_METRICS | PRIVACY_METRICS
+    return rows + [(label, f"{metrics[name]:.3f}") for label, name in named.items() if name in metrics]
+
+
+def seconds_section(root: Path) -> list[tuple[str, str]]:
+    """Seconds of each stage's last run."""
+    seconds = {path.stem: read_json(path, path.stem)["seconds"] for path in timings_dir(root).glob("*.json")}
+    shown = [f"{stage} {seconds[stage]:.0f}" for stage in STAGES if stage in seconds]
+    return [("seconds per stage (last run)", ", ".join(shown))]
+
+
+def places_section(artifacts: Artifacts, root: Path) -> list[tuple[str, str]]:
+    """Where to look next."""
+    published = read_json(artifacts.published, "publish")
+    places = {
+        "synthetic table": artifacts.synthetic_csv,
+        "report": artifacts.report,
+        "metrics": artifacts.metrics,
+    }
+    shown = [(label, str(path.relative_to(root))) for label, path in places.items()]
+    return [*shown, ("published", published["uri"]), ("all runs", "make ui   (MLflow)")]
+
+
+def render(root: Path) -> Panel:
+    """The whole summary.
+
+    Raises:
+        ArtifactError: the pipeline has not run to its end.
+    """
+    artifacts = Artifacts(root / "artifacts")
+    gate: dict[str, Any] = read_json(artifacts.gate, "evaluate")
+    metrics: dict[str, float] = read_json(artifacts.metrics, "evaluate")
+    table = Table(box=box.SIMPLE, show_header=False, pad_edge=False)
+    table.add_column(style="cyan", no_wrap=True)
+    table.add_column(overflow="fold")
+    for section in (
+        rows_section(artifacts),
+        pii_section(artifacts),
+        scores_section(metrics),
+        seconds_section(root),
+        places_section(artifacts, root),
+    ):
+        for label, value in section:
+            table.add_row(label, value)
+        table.add_section()
+    passed = bool(gate["passed"])
+    verdict = "[green]gate passed[/]" if passed else "[red]gate failed[/]"
+    return Panel(table, title=f"TabVeil: {verdict}", border_style="green" if passed else "red", padding=(0, 1))
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line."""
+    argparse.ArgumentParser(prog="python -m tabveil.summary", description=__doc__).parse_args(arguments)
+    try:
+        Console().print(render(project_root()))
+    except TabVeilError as err:
+        fail(str(err))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,72 @@
+"""Fixtures for the whole suite."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The checkout under test."""
+    return REPOSITORY
+
+
+def clone_to(folder: Path) -> Path:
+    """A git repository in `folder` with the files of this checkout that git tracks or would track."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=REPOSITORY,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split("\0")
+    for name in filter(None, listed):
+        source = REPOSITORY / name
+        if source.is_file():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, folder / name)
+    for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "x"]):
+        subprocess.run(["git", *command], cwd=folder, check=True)
+    return folder
+
+
+@pytest.fixture
+def clone(tmp_path: Path) -> Path:
+    """A fresh clone in an empty folder."""
+    return clone_to(tmp_path / "clone")
+
+
+@pytest.fixture(scope="session")
+def clean_environment() -> dict[str, str]:
+    """The environment of a shell that knows no AWS account, with this interpreter's tools first in PATH."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TABVEIL_", "MLFLOW_"))}
+    kept["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
+    return kept
+
+
+Run = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run_in(clean_environment: dict[str, str]) -> Run:
+    """``run_in(folder, "dvc", "repro", check=False)``: run a command with the clone's own code."""
+
+    def run(folder: Path, *command: str, check: bool = True, timeout: float = 900.0) -> subprocess.CompletedProcess[str]:
+        environment = {**clean_environment, "PYTHONPATH": str(folder / "src"), "OMP_NUM_THREADS": "1"}
+        result = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=timeout
+        )
+        if check and result.returncode != 0:
+            pytest.fail(f"{' '.join(command)} exited {result.returncode}\n{result.stdout[-4000:]}\n{result.stderr[-4000:]}")
+        return result
+
+    return run

@@ -1,0 +1,164 @@
+"""The whole pipeline by `dvc repro` on a small table in a temporary clone: repeatable, killable, all or nothing."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tabveil.artifacts import STAGES, Artifacts
+
+from ..conftest import clone_to
+
+pytestmark = pytest.mark.pipeline
+
+EMAILS = [f"person{i}@bank.test" for i in range(1200)]
+
+
+def write_accounts(path: Path) -> None:
+    """1,200 accounts: ids, e-mails, a date, numbers that depend on each other, a category, a flag."""
+    with path.open("w", newline="", encoding="utf-8") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["Account No", "E-Mail", "Opened", "Balance", "Limit", "Segment", "Active"])
+        for i, email in enumerate(EMAILS):
+            limit = 1000 * (1 + i * 7919 % 9)
+            balance = round(limit * (i * 104729 % 997) / 1000, 2)
+            segment = ("retail", "premium", "business")[min(2, limit // 3500)]
+            opened = f"{2010 + i % 12}-{1 + i * 31 % 12:02d}-{1 + i * 17 % 28:02d}"
+            writer.writerow([100000 + i, email, opened, balance, limit, segment, "yes" if i % 3 else "no"])
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, clean_environment) -> Path:
+    """A clone that is set to a small dataset, drafted by new_dataset and run once."""
+    folder = clone_to(tmp_path_factory.mktemp("pipeline") / "clone")
+    write_accounts(folder / "accounts.csv")
+    environment = {**clean_environment, "PYTHONPATH": str(folder / "src")}
+    for command in (
+        ["tabveil.sample_data"],  # data.dvc's file, which `make run` composes as well
+        ["tabveil.new_dataset", "accounts.csv"],
+        ["tabveil.use", "dataset=accounts"],
+    ):
+        subprocess.run([sys.executable, "-m", *command], cwd=folder, env=environment, check=True)
+    tvae = folder / "conf" / "synthesizer" / "tvae.yaml"
+    tvae.write_text(tvae.read_text().replace("max_steps: 1500", "max_steps: 200"))
+    result = subprocess.run(["dvc", "repro"], cwd=folder, env=environment, capture_output=True, text=True)
+    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    return folder
+
+
+def artifact_paths(folder: Path) -> list[Path]:
+    artifacts = Artifacts(folder / "artifacts")
+    return [getattr(artifacts, name) for name, value in vars(Artifacts).items() if isinstance(value, property)]
+
+
+def leftovers(folder: Path) -> list[Path]:
+    return [path for path in (folder / "artifacts").rglob("*") if path.name.startswith(".") and path.name.endswith(".tmp")]
+
+
+def test_every_artifact_is_there_and_nothing_is_half_written(project: Path):
+    assert [path for path in artifact_paths(project) if not path.exists()] == []
+    assert leftovers(project) == []
+
+
+def test_the_synthetic_csv_has_the_original_header_and_no_real_identity(project: Path):
+    raw, synthetic = project / "data" / "accounts.csv", Artifacts(project / "artifacts").synthetic_csv
+    assert synthetic.read_text().splitlines()[0] == raw.read_text().splitlines()[0]
+    text = synthetic.read_text()
+    assert [email for email in EMAILS if email in text] == []
+
+
+def test_the_second_repro_runs_nothing_and_status_is_clean(project: Path, run_in):
+    assert "up to date" in run_in(project, "dvc", "repro").stdout
+    assert "up to date" in run_in(project, "dvc", "status").stdout
+
+
+def test_published_objects_carry_their_checksums(project: Path):
+    published = json.loads(Artifacts(project / "artifacts").published.read_text())
+    assert published["uri"].startswith("s3://tabveil-output/synthetic/accounts/")
+    names = {entry["name"] for entry in published["files"]}
+    assert {"synthetic.csv", "report.html", "metrics.json", "gate.json"} <= names
+    assert all(len(entry["sha256"]) == 64 for entry in published["files"])
+
+
+def test_the_model_is_registered_and_samples(project: Path, run_in):
+    code = (
+        "import warnings; warnings.simplefilter('ignore')\n"
+        "import mlflow; mlflow.set_tracking_uri('sqlite:///mlruns/mlflow.db')\n"
+        "model = mlflow.pyfunc.load_model('models:/tabveil-accounts@champion')\n"
+        "a = model.predict(None, params={'num_rows': 25, 'seed': 3})\n"
+        "b = model.predict(None, params={'num_rows': 25, 'seed': 3})\n"
+        "assert a.equals(b)\n"
+        "print(a.shape, sorted(a.columns))\n"
+    )
+    out = run_in(project, sys.executable, "-c", code).stdout
+    assert out.startswith("(25, ")
+    assert "'balance'" in out
+    assert "e_mail" not in out
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_killed_stage_leaves_nothing_half_written_and_can_be_repeated(stage: str, project: Path, run_in, clean_environment):
+    outputs = [path for path in artifact_paths(project) if path.is_relative_to(project / "artifacts" / stage)]
+    run_in(project, "dvc", "repro")
+    before = {path: path.read_bytes() for path in outputs if path.is_file()}
+    environment = {**clean_environment, "PYTHONPATH": str(project / "src"), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(
+        ["dvc", "repro", "--force", "--single-item", stage],
+        cwd=project,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    time.sleep(2.5)  # DVC has removed the outputs and the stage is on its way
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+    for path in outputs:  # each output is whole or absent
+        if path.suffix == ".json" and path.exists():
+            json.loads(path.read_text())
+        if path.suffix == ".parquet" and path.exists():
+            pd.read_parquet(path)
+    run_in(project, "dvc", "repro")
+    assert [path for path in outputs if not path.exists()] == []
+    if stage not in ("train", "evaluate", "publish"):  # those name the MLflow run, which is a new one
+        assert {path: path.read_bytes() for path in outputs if path.is_file()} == before
+
+
+def test_a_failed_gate_publishes_nothing(project: Path, run_in):
+    conf = project / "conf" / "evaluation" / "default.yaml"
+    original = conf.read_text()
+    conf.write_text(original.replace("min_quality: 0.90", "min_quality: 1.0"))
+    try:
+        result = run_in(project, "dvc", "repro", check=False)
+        assert result.returncode != 0
+        assert "the gate failed" in result.stdout + result.stderr
+        artifacts = Artifacts(project / "artifacts")
+        assert json.loads(artifacts.gate.read_text())["passed"] is False
+        assert artifacts.report.exists()
+        alone = run_in(project, sys.executable, "-m", "tabveil.stages.publish", check=False)
+        assert alone.returncode == 2
+        assert "nothing is published" in alone.stderr
+    finally:
+        conf.write_text(original)
+    run_in(project, "dvc", "repro")
+
+
+def test_a_sweep_leaves_dvc_clean_and_prints_a_leaderboard(project: Path, run_in):
+    result = run_in(
+        project,
+        *(sys.executable, "-m", "tabveil.sweep", "--multirun"),
+        *("synthesizer=tvae,sdv_gaussian_copula", "synthesizer.seed=0,1", "evaluation.num_plots=1"),
+    )
+    assert "Leaderboard" in result.stdout
+    assert result.stdout.count("sdv_gaussian_copula") >= 2
+    assert "up to date" in run_in(project, "dvc", "status").stdout

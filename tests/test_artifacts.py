@@ -1,0 +1,107 @@
+"""tabveil.artifacts: paths exist once, writes are all or nothing, same content gives same bytes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tabveil.artifacts import (
+    PREPARATION_STAGES,
+    STAGES,
+    Artifacts,
+    atomic,
+    atomic_folder,
+    read_json,
+    read_parquet,
+    require,
+    to_json,
+    write_json,
+    write_parquet,
+    write_text,
+)
+from tabveil.errors import ArtifactError
+
+PATHS = [name for name, value in vars(Artifacts).items() if isinstance(value, property)]
+
+
+def test_every_path_is_its_own_and_below_its_stage(tmp_path: Path):
+    artifacts = Artifacts(tmp_path)
+    paths = [getattr(artifacts, name) for name in PATHS]
+    assert len(set(paths)) == len(paths)
+    assert {path.relative_to(tmp_path).parts[0] for path in paths} == set(STAGES)
+
+
+def test_a_trial_reads_what_dvc_made_and_writes_elsewhere(tmp_path: Path):
+    artifacts = Artifacts(tmp_path / "artifacts", trial=tmp_path / "trial")
+    for stage in STAGES:
+        base = "artifacts" if stage in PREPARATION_STAGES else "trial"
+        assert artifacts.stage(stage) == tmp_path / base / stage
+    with pytest.raises(ArtifactError, match="no stage 'x'"):
+        artifacts.stage("x")
+
+
+def test_a_missing_artifact_names_the_stage_that_makes_it(tmp_path: Path):
+    with pytest.raises(ArtifactError, match="run the stage 'train' first"):
+        require(tmp_path / "model", "train")
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path):
+    path = tmp_path / "a.txt"
+    write_text(path, "old\n")
+
+    def fail_half_way() -> None:
+        with atomic(path) as temporary:
+            temporary.write_text("half")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
+    assert path.read_text() == "old\n"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_failed_folder_leaves_the_old_folder(tmp_path: Path):
+    folder = tmp_path / "model"
+    with atomic_folder(folder) as temporary:
+        (temporary / "old").touch()
+
+    def fail_half_way() -> None:
+        with atomic_folder(folder) as temporary:
+            (temporary / "new").touch()
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail_half_way()
+    assert [path.name for path in folder.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+@given(st.dictionaries(st.text(), st.one_of(st.integers(), st.text(), st.booleans(), st.none())))
+def test_json_does_not_depend_on_the_order_of_keys(data):
+    assert to_json(data) == to_json(dict(reversed(data.items())))
+
+
+def test_json_refuses_nan(tmp_path: Path):
+    with pytest.raises(ValueError, match="Out of range"):
+        write_json(tmp_path / "a.json", {"x": float("nan")})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_parquet_is_byte_stable_and_round_trips(tmp_path: Path):
+    table = pd.DataFrame({"a": pd.array([1, None], "Int64"), "b": ["x", None]})
+    write_parquet(tmp_path / "1.parquet", table)
+    write_parquet(tmp_path / "2.parquet", table.copy())
+    assert (tmp_path / "1.parquet").read_bytes() == (tmp_path / "2.parquet").read_bytes()
+    assert read_parquet(tmp_path / "1.parquet", "x")["b"].tolist() == ["x", None]
+
+
+@pytest.mark.parametrize("reader", [read_json, read_parquet])
+def test_a_corrupt_artifact_says_which_stage_to_repeat(tmp_path: Path, reader):
+    path = tmp_path / "broken"
+    path.write_bytes(b"{broken")
+    with pytest.raises(ArtifactError, match="run the stage 'verify' again"):
+        reader(path, "verify")

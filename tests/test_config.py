@@ -1,0 +1,106 @@
+"""tabveil.config: every way to get a setting wrong ends in one clear line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from tabveil.config import flatten, load_config, project_root
+from tabveil.errors import ConfigError
+from tabveil.stages.app import compose_config
+
+BASE = {
+    "dataset": {"name": "x", "source": {"key": "raw/x.csv"}, "columns": {"a": {"type": "integer"}, "b": {}}},
+    "synthesizer": {"name": "tvae"},
+    **{group: {} for group in ("environment", "preprocess", "pii", "sampling", "evaluation", "tracking")},
+}
+
+
+def merged(change: dict) -> object:
+    return load_config(OmegaConf.merge(OmegaConf.create(BASE), OmegaConf.create(change)))
+
+
+def column(**spec: object) -> dict:
+    return {"dataset": {"columns": {"a": spec}}}
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"synthesizer": {"max_stepz": 3}}, r"unknown setting synthesizer\.max_stepz \(did you mean max_steps\?\)"),
+        ({"sed": 1}, r"unknown setting sed \(did you mean seed\?\)"),
+        ({"evaluation": {"min_qualiti": 1}}, r"did you mean min_quality\?"),
+        (column(typ="integer"), r"unknown setting dataset\.columns\.a\.typ \(did you mean type\?\)"),
+        (column(policy={"acton": "drop"}), r"dataset\.columns\.a\.policy\.acton \(did you mean action\?\)"),
+        ({"synthesizer": {"max_steps": "many"}}, r"synthesizer\.max_steps: Value 'many' .* Integer"),
+        (column(type="intege"), r"dataset\.columns\.a\.type: Invalid value 'intege', expected one of"),
+        ({"seed": "x"}, r"seed: Value 'x'"),
+        ({"synthesizer": {"dropout": 3}}, r"from 0 to 0\.9, however: synthesizer\.dropout=3"),
+        ({"pii": {"holdout_fraction": 0}}, r"pii\.holdout_fraction=0"),
+        ({"evaluation": {"min_quality": 1.2}}, r"evaluation\.min_quality=1\.2"),
+        ({"sampling": {"num_rows": 0}}, r"sampling\.num_rows=0"),
+        ({"preprocess": {"clip_quantiles": [0.9, 0.1]}}, r"clip_quantiles must be \[low, high\]"),
+        ({"preprocess": {"engine": "spark"}}, r"preprocess\.engine: Invalid value 'spark'"),
+        ({"environment": {"output_prefix": "x"}}, r"must end in '/'"),
+        ({"environment": {"endpoint_url": "http://127.0.0.1:1"}}, r"exclude each other"),
+        ({"dataset": {"target": "aa"}}, r"dataset\.target names an undeclared column: aa"),
+        ({"dataset": {"name": "No Good"}}, r"snake_case"),
+        ({"dataset": {"csv": {"delimiter": ";;"}}}, r"csv\.delimiter must be one character"),
+        ({"dataset": {"constraints": [{"kind": "inequality", "low": "a", "high": "z"}]}}, r"undeclared column: z"),
+        (column(semantic_type="NAME", policy={"action": "keep"}), r"needs a reason"),
+        (column(policy={"action": "pseudonymise"}), r"sdtype: id"),
+        ({"synthesizer": {"name": "gan"}}, r"synthesizer\.name must be one of"),
+    ],
+)
+def test_a_wrong_setting_gives_one_clear_line(change, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        merged(change)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_value_is_named():
+    config = OmegaConf.create({**BASE, "dataset": {"name": "x", "columns": {"a": {}}, "source": {}}})
+    with pytest.raises(ConfigError, match=r"dataset\.source\.key must be set"):
+        load_config(config)
+
+
+def test_a_correct_config_becomes_typed_objects():
+    config = merged({"synthesizer": {"max_steps": 7}})
+    assert config.synthesizer.max_steps == 7
+    assert type(config.synthesizer).__name__ == "TVAEConfig"
+    assert flatten(config.synthesizer, "synthesizer.")["synthesizer.max_steps"] == 7
+
+
+def test_project_root_is_found_from_below(repository, monkeypatch):
+    monkeypatch.delenv("TABVEIL_ROOT", raising=False)
+    monkeypatch.chdir(repository / "tests" / "stages")
+    assert project_root() == repository
+
+
+def test_a_folder_without_conf_is_refused(tmp_path: Path, monkeypatch):
+    monkeypatch.setenv("TABVEIL_ROOT", str(tmp_path))
+    with pytest.raises(ConfigError, match="TABVEIL_ROOT"):
+        project_root()
+
+
+def options(group: str) -> list[str]:
+    folder = Path(__file__).resolve().parents[1] / "conf" / group
+    return sorted(path.stem for path in folder.glob("*.yaml"))
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [
+        f"{group}={option}"
+        for group in ("dataset", "environment", "preprocess", "pii", "synthesizer", "evaluation", "tracking")
+        for option in options(group)
+    ],
+)
+def test_every_option_of_every_group_composes(choice, repository, monkeypatch):
+    monkeypatch.chdir(repository)
+    config = compose_config([choice])
+    group, option = choice.split("=")
+    if hasattr(getattr(config, group), "name"):
+        assert getattr(config, group).name == option
