@@ -236,7 +236,8 @@ class TVAEConfig(SynthesizerConfig):
     """TabVeil's TVAE (`tabveil.synthesizers.tvae`)."""
 
     name: str = "tvae"
-    max_steps: int = 1500
+    max_steps: int = 800
+    full_budget_rows: int = 20_000  # smaller tables get max_steps * sqrt(rows / full_budget_rows) steps
     batch_size: int = 512
     learning_rate: float = 4e-3
     beta: float = 1.0  # weight of the KL term
@@ -245,7 +246,7 @@ class TVAEConfig(SynthesizerConfig):
     encoder_dim: int = 256
     decoder_dim: int = 256
     dropout: float = 0.2
-    weight_decay: float = 0.3  # on the autoregressive matrices
+    weight_decay: float = 1.5  # on the autoregressive matrices
     ema_decay: float = 0.99
     patience: int = 6  # validation checks without improvement before training stops
     validate_every: int = 50  # steps
@@ -260,7 +261,7 @@ class TVAEConfig(SynthesizerConfig):
         super().__post_init__()
         for name in ("max_steps", "batch_size", "learning_rate", "latent_dim", "encoder_dim", "decoder_dim"):
             _check_positive(f"synthesizer.{name}", getattr(self, name))
-        for name in ("patience", "validate_every", "max_bins", "min_bin_rows", "max_categories"):
+        for name in ("patience", "validate_every", "max_bins", "min_bin_rows", "max_categories", "full_budget_rows"):
             _check_positive(f"synthesizer.{name}", getattr(self, name))
         for name in ("beta_warmup_fraction", "spike_fraction"):
             _check(f"synthesizer.{name}", getattr(self, name), 0, 1)

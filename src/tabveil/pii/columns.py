@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import decimal
+import re
 import unicodedata
 from dataclasses import dataclass
 from enum import Enum
@@ -16,7 +17,7 @@ import polars as pl
 
 from tabveil.errors import ScanIncompleteError
 
-_SPACES = str.maketrans(dict.fromkeys("\u200b\u200c\u200d\u2060\ufeff\u00ad", None))
+_INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\u00ad\x00-\x08\x0e-\x1b\x7f]")
 _TEXTUAL = (str, int, float, bool, decimal.Decimal, dt.date, dt.time, np.generic, pd.Timestamp)
 
 
@@ -68,10 +69,9 @@ class DistinctColumn:
 
 
 def clean_text(text: str) -> str:
-    """NFKC, blanks of any kind as one space each, invisible characters removed, trimmed."""
-    if text.isascii():
-        return text.strip()
-    return unicodedata.normalize("NFKC", text.translate(_SPACES)).strip()
+    """NFKC (which makes every blank a plain one), without invisible and control characters, trimmed."""
+    visible = _INVISIBLE.sub("", text)
+    return (visible if visible.isascii() else unicodedata.normalize("NFKC", visible)).strip()
 
 
 def read_column(series: pd.Series[Any], name: str, header: str) -> DistinctColumn:
@@ -83,9 +83,12 @@ def read_column(series: pd.Series[Any], name: str, header: str) -> DistinctColum
     if isinstance(series.dtype, pd.CategoricalDtype):
         series = series.astype(object)
     kind, series = _kind_of(series, name)
-    codes, uniques = pd.factorize(series, use_na_sentinel=True)
+    try:
+        codes, uniques = distinct(series)
+    except TypeError as err:  # unhashable cells
+        raise _unreadable(name, "nested cells") from err
     texts = _texts(uniques, kind, name)
-    codes, texts = _merge(codes.astype(np.int64), texts)
+    codes, texts = _merge(codes, texts)
     counts = np.bincount(codes[codes >= 0], minlength=len(texts)).astype(np.int64)
     return DistinctColumn(name, header, kind, pl.Series(name, texts, dtype=pl.String), codes, counts)
 
@@ -104,25 +107,47 @@ def _kind_of(series: pd.Series[Any], name: str) -> tuple[Kind, pd.Series[Any]]:
         return Kind.date, series
     if pd.api.types.is_object_dtype(dtype) or pd.api.types.is_string_dtype(dtype):
         return Kind.text, series
-    raise ScanIncompleteError(
-        f"column '{name}' cannot be scanned: expected text, numbers, booleans or dates, however its dtype is {dtype}; "
+    raise _unreadable(name, f"dtype {dtype}")
+
+
+def _unreadable(name: str, found: str) -> ScanIncompleteError:
+    return ScanIncompleteError(
+        f"column '{name}' cannot be scanned: expected text, numbers, booleans or dates, however it has {found}; "
         "convert or drop it before verify"
     )
 
 
-def _texts(uniques: Any, kind: Kind, name: str) -> list[str]:
+def distinct(series: pd.Series[Any]) -> tuple[npt.NDArray[np.int64], list[Any]]:
+    """Code per cell (-1 where missing) and the distinct values, in order of first appearance.
+
+    Unlike `pandas.factorize`, texts that differ only behind a NUL character stay apart.
+
+    Raises:
+        TypeError: a cell is not hashable.
+    """
+    if not pd.api.types.is_object_dtype(series.dtype):
+        codes, uniques = pd.factorize(series, use_na_sentinel=True)
+        return codes.astype(np.int64), list(uniques)
+    position: dict[Any, int] = {}
+    missing = series.isna().to_numpy()
+    cells = series.to_numpy()
+    codes = np.fromiter(
+        (-1 if gone else position.setdefault(cell, len(position)) for cell, gone in zip(cells, missing, strict=True)),
+        dtype=np.int64,
+        count=len(cells),
+    )
+    return codes, list(position)
+
+
+def _texts(uniques: list[Any], kind: Kind, name: str) -> list[str]:
     if kind is Kind.date:
         return [str(text) for text in pd.DatetimeIndex(uniques).strftime("%Y-%m-%d")]
-    values = list(uniques)
     if kind is Kind.decimal:
-        return [repr(float(value)) for value in values]
-    strange = {type(v).__name__ for v in values if not isinstance(v, _TEXTUAL)} if kind is Kind.text else set()
+        return [repr(float(value)) for value in uniques]
+    strange = {type(v).__name__ for v in uniques if not isinstance(v, _TEXTUAL)} if kind is Kind.text else set()
     if strange:
-        raise ScanIncompleteError(
-            f"column '{name}' cannot be scanned: expected scalar cells, however it holds {', '.join(sorted(strange))}; "
-            "convert or drop it before verify"
-        )
-    return [clean_text(v) if isinstance(v, str) else str(v) for v in values]
+        raise _unreadable(name, f"cells of type {', '.join(sorted(strange))}")
+    return [clean_text(v) if isinstance(v, str) else str(v) for v in uniques]
 
 
 def _merge(codes: npt.NDArray[np.int64], texts: list[str]) -> tuple[npt.NDArray[np.int64], list[str]]:

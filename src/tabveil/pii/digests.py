@@ -20,6 +20,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabveil.errors import KeyUnavailableError, SchemaError
+from tabveil.pii.columns import distinct
 from tabveil.pii.identifiers import is_direct
 from tabveil.schema import Action, Column, SDType
 
@@ -67,7 +68,7 @@ class IdentityDigests:
         known = self.digests.get(column)
         if not known:
             return np.zeros(len(series), dtype=bool)
-        codes, uniques = pd.factorize(series, use_na_sentinel=True)
+        codes, uniques = distinct(series)
         found = [digest in known for digest in _digest_all(self.key, uniques, self.semantic_types[column])]
         return np.array([*found, False], dtype=bool)[codes]
 

@@ -27,7 +27,7 @@ class Finding:
         type: name of a `tabveil.pii.identifiers.PIIType`.
         column_number: 1-based position of the column in the scanned table.
         count: cells that hold it.
-        share: `count` over the column's non-empty cells, in (0, 1].
+        share: `count` over the column's non-empty cells, in (0, 1], to six decimals.
         rows: 1-based numbers of the first rows that hold it, at most 15.
         in_text: found inside longer text rather than as the whole cell.
         by_header: the column's name announces the type.
@@ -55,7 +55,7 @@ class Finding:
                 "detections": [{"type": self.type, "count": self.count, "occurrences": {"cells": cells}}],
             },
             "x-tabveil": {
-                "column": self.column, "column_number": self.column_number, "share": round(self.share, 6),
+                "column": self.column, "column_number": self.column_number, "share": self.share,
                 "in_text": self.in_text, "by_header": self.by_header,
             },
         }  # fmt: skip
@@ -117,6 +117,11 @@ class ScanResult:
         """Sorted names of the types found."""
         return sorted({finding.type for finding in self.findings})
 
+    @property
+    def columns_with_findings(self) -> list[str]:
+        """Names of the columns that hold personal data, in table order."""
+        return list(dict.fromkeys(finding.column for finding in self.findings))
+
     def of_column(self, column: str) -> tuple[Finding, ...]:
         """Findings in one column."""
         return tuple(finding for finding in self.findings if finding.column == column)
@@ -126,6 +131,7 @@ class ScanResult:
         return {
             "findings": [finding.to_dict() for finding in self.findings],
             "quasi_identifiers": [quasi.to_dict() for quasi in self.quasi_identifiers],
+            "columns_with_findings": self.columns_with_findings,
             "num_rows": self.num_rows,
             "columns_scanned": list(self.columns_scanned),
             "cells_scanned": self.cells_scanned,

@@ -79,7 +79,7 @@ def known_names() -> frozenset[str]:
 
 def _folded(prefix: str) -> frozenset[str]:
     tokens = (token for locale in LOCALES for name in _names(locale, prefix) for token in _TOKEN.findall(fold(name)))
-    return frozenset(token for token in tokens if len(token) > 1)
+    return frozenset(token for token in tokens if len(token) > 1) - _DEGREES
 
 
 def name_tokens(text: str) -> list[str]:
@@ -92,10 +92,13 @@ def name_tokens(text: str) -> list[str]:
     return tokens
 
 
-def is_full_name(text: str) -> bool:
-    """Two to six words, one a known given name, another a known family name; neither everyday words nor a firm."""
+def is_full_name(text: str, *, announced: bool = False) -> bool:
+    """Two to six words, one a known given name, another a known family name; no firm.
+
+    Names that are all everyday words (``Mark Stone``) count only where context has `announced` a person.
+    """
     tokens = name_tokens(text)
-    if not 2 <= len(tokens) <= 6 or all(token in _ALSO_WORDS for token in tokens):
+    if not 2 <= len(tokens) <= 6 or (not announced and all(token in _ALSO_WORDS for token in tokens)):
         return False
     if names_institution(text) or not {tokens[0], tokens[-1]} <= known_names():
         return False

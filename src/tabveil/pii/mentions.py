@@ -65,7 +65,8 @@ _PHONE_WORDS = re.compile(
 )
 _ID_WORDS = re.compile(
     r"\b((?i:ssn|social security(?: number)?|passport|reisepass|hộ chiếu|ho chieu|national id|id card|id number|cccd|"
-    r"cmnd|căn cước|can cuoc|personalausweis|steuer-?id|steuernummer|tax id|driver'?s? licen[cs]e|führerschein|dni|nino))"
+    r"cmnd|căn cước|can cuoc|personalausweis|steuer-?id|steuernummer|tax id|driver'?s? licen[cs]e|"
+    r"führerschein|dni|nino))"
     r"(?i: (?:no|nr|number|nummer|số)\b)?[.:#]? ?(?i:is |ist |là |: ?)?"
     r"((?=[A-Z0-9 -]*\d)[A-Z0-9](?:[ -]?[A-Z0-9]){5,17})\b"
 )
@@ -108,8 +109,9 @@ _MAYBE_TITLED = re.compile(
 _VERBED = re.compile(
     r"(?i:\b(?:contact(?:ed)?|call(?:ed|s)?(?: from| by| with)?|spoke (?:to|with)|talked (?:to|with)|met(?: with)?|"
     r"emailed|reach(?:ed)?|ask(?:ed)?(?: for)?|customer|client|borrower|applicant|spouse|wife|husband|guarantor|"
-    r"co-?signer|per|signed by|referred by|name is|named|behalf of|attn|regards|kunde|kundin|ehemann|ehefrau|gesprochen mit|"
-    r"telefonat mit|anruf von|rückruf(?: an| bei)?|client|cliente|llamó a|appelé|liên hệ|gọi(?: cho)?|gặp|vợ|chồng|tên(?: là)?)\b:? )"
+    r"co-?signer|per|signed by|referred by|name is|named|behalf of|attn|regards|kunde|kundin|ehemann|ehefrau|"
+    r"gesprochen mit|telefonat mit|anruf von|rückruf(?: an| bei)?|client|cliente|llamó a|appelé|liên hệ|"
+    r"gọi(?: cho)?|gặp|vợ|chồng|tên(?: là)?)\b:? )"
     rf"({_CAPITALISED}(?: {_CAPITALISED}){{1,4}})"
 )
 _VERBED_LOWER = re.compile(
@@ -187,19 +189,22 @@ def _address(text: str) -> Iterator[Span]:
 
 
 def _name(text: str) -> Iterator[Span]:
-    taken: list[tuple[int, int]] = []
-    for span in _named_spans(text):
-        if not any(span.start < end and start < span.end for start, end in taken):
-            taken.append((span.start, span.end))
-            yield span
+    """Names by context and by lexicon; overlapping ones are one span."""
+    merged: list[Span] = []
+    for span in sorted(_named_spans(text), key=lambda span: span.start):
+        if merged and span.start < merged[-1].end:
+            merged[-1] = Span("NAME", merged[-1].start, max(span.end, merged[-1].end))
+        else:
+            merged.append(span)
+    yield from merged
 
 
 def _named_spans(text: str) -> Iterator[Span]:
-    """Strongest context first: a title, a verb or role, a lower-case mention, a known given plus family name."""
+    """By a title; by a title, verb or role and a known name; in lower case; by known given and family name."""
     for match in _TITLED.finditer(text):
         yield Span("NAME", match.start(1), match.end(1))
     for match in (*_MAYBE_TITLED.finditer(text), *_VERBED.finditer(text)):
-        if lexicon.holds_name(match.group(1)):
+        if lexicon.holds_name(match.group(1)) or lexicon.is_full_name(match.group(1), announced=True):
             yield Span("NAME", match.start(1), match.end(1))
     for match in _VERBED_LOWER.finditer(text):
         if lexicon.is_full_name(match.group(1)):
@@ -232,7 +237,7 @@ MENTIONS: tuple[Mention, ...] = (
         "USA_SOCIAL_SECURITY_NUMBER", r"\d{3}-\d{2}-\d{4}",
         _pattern("USA_SOCIAL_SECURITY_NUMBER", r"\d{3}-\d{2}-\d{4}", validators.us_ssn), anywhere=True,
     ),
-    Mention("NATIONAL_ID", r"\d{4}|\d[ -]\d", _identity),
+    Mention("NATIONAL_ID", r"\d", _identity),
     Mention("PHONE_NUMBER", r"\d[\d ()./-]{5,}\d", _phone),
     Mention("DATE_OF_BIRTH", r"(?i)born|dob|birth|geb|né|nacid|sinh", _born),
     Mention("IP_ADDRESS", r"\d\.\d{1,3}\.", _pattern("IP_ADDRESS", r"(?:\d{1,3}\.){3}\d{1,3}", validators.ip)),

@@ -32,18 +32,20 @@ def default_policy(spec: ColumnSpec) -> PolicySpec:
     return PolicySpec(action=Action.regenerate)
 
 
-def resolve_policies(dataset: DatasetConfig, findings: Iterable[Finding]) -> dict[str, PolicySpec]:
+def resolve_policies(dataset: DatasetConfig, result: ScanResult) -> dict[str, PolicySpec]:
     """The policy of every declared column.
 
     A declared policy wins; then the default of the semantic type; ids and free text (sdtype) are regenerated; what
     remains is kept, provided the scan found nothing in it.
 
+    Args:
+        result: scan of the table before any policy.
+
     Raises:
         PolicyViolationError: personal data in columns for which nothing is declared; one message names them all and
             the lines to add to the dataset's YAML.
     """
-    findings = list(findings)
-    undeclared = [f for f in findings if _undeclared(dataset, f.column)]
+    undeclared = [f for f in result.findings if _undeclared(dataset, f.column)]
     if undeclared:
         raise PolicyViolationError(_what_to_declare(dataset.name, undeclared))
     return {name: _policy_of(spec) for name, spec in dataset.columns.items()}
@@ -76,7 +78,7 @@ def _what_to_declare(dataset_name: str, findings: Iterable[Finding]) -> str:
     for column, found in lines.items():
         types = ", ".join(f"{f.type} in {f.count} cells" for f in found)
         strongest = max(found, key=lambda f: (not f.in_text, f.count))
-        line = "policy: {action: redact}" if strongest.in_text else f"semantic_type: {strongest.type}"
+        line = "semantic_type: FREE_TEXT" if strongest.in_text else f"semantic_type: {strongest.type}"
         asked.append(f"{column} ({types}): add `{line}`")
     return (
         f"personal data in {len(lines)} columns without semantic_type or policy; declare them in "

@@ -114,7 +114,7 @@ def _finding(column: DistinctColumn, number: int, type_: str, hits: Hits, *, in_
         column=column.name,
         column_number=number,
         count=count,
-        share=count / column.num_cells,
+        share=round(count / column.num_cells, 6),
         rows=column.rows(hits, MAX_LOCATIONS),
         in_text=in_text,
         by_header=header_announces(column.header, type_),

@@ -10,10 +10,16 @@ import numpy.typing as npt
 import pandas as pd
 
 from tabveil.errors import DataError
+from tabveil.pii.columns import distinct
 
 
 def split_by_entity(
-    table: pd.DataFrame, entity: pd.Series[Any] | None, holdout_fraction: float, seed: int
+    table: pd.DataFrame,
+    entity: pd.Series[Any] | None,
+    holdout_fraction: float,
+    seed: int,
+    *,
+    min_holdout_rows: int = 1,
 ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
     """Row positions of train and holdout.
 
@@ -24,12 +30,13 @@ def split_by_entity(
     Args:
         entity: one key per row, in table order; None when rows are independent.
         holdout_fraction: in (0, 1).
+        min_holdout_rows: a smaller holdout is refused: it could not tell a copy from a likeness.
 
     Returns:
         Two ascending int64 arrays that partition ``range(len(table))``, neither empty.
 
     Raises:
-        DataError: fewer than two entities, or another number of keys than rows.
+        DataError: fewer than two entities, a holdout below `min_holdout_rows`, another number of keys than rows.
     """
     if entity is not None and len(entity) != len(table):
         raise DataError(f"expected one entity key per row ({len(table)}), however there are {len(entity)}")
@@ -47,6 +54,11 @@ def split_by_entity(
     held = np.zeros(len(labels), dtype=bool)
     held[order[:taken]] = True
     in_holdout = held[codes]
+    if in_holdout.sum() < min_holdout_rows:
+        raise DataError(
+            f"the holdout must have at least {min_holdout_rows} rows (pii.min_holdout_rows), however it has "
+            f"{int(in_holdout.sum())}: bring more rows, or raise pii.holdout_fraction"
+        )
     return np.flatnonzero(~in_holdout).astype(np.int64), np.flatnonzero(in_holdout).astype(np.int64)
 
 
@@ -54,8 +66,7 @@ def _entities(entity: pd.Series[Any] | None, num_rows: int) -> tuple[npt.NDArray
     """Code per row and one label per entity; rows without a key are numbered among themselves."""
     if entity is None:
         return np.arange(num_rows, dtype=np.int64), [b"row:%d" % i for i in range(num_rows)]
-    codes, uniques = pd.factorize(entity.reset_index(drop=True), use_na_sentinel=True)
-    codes = codes.astype(np.int64)
+    codes, uniques = distinct(entity)
     labels = [b"key:" + str(value).encode() for value in uniques]
     missing = np.flatnonzero(codes < 0)
     codes[missing] = len(labels) + np.arange(len(missing))

@@ -12,7 +12,7 @@ import pandas as pd
 from tabveil.config import DatasetConfig
 from tabveil.errors import ConfigError, PolicyViolationError, SchemaError
 from tabveil.pii import mentions
-from tabveil.pii.columns import clean_text
+from tabveil.pii.columns import clean_text, distinct
 from tabveil.schema import Action, Column, ColumnSpec, ColumnType, Generalisation, PolicySpec, SDType
 
 OTHER = "other"
@@ -135,7 +135,7 @@ def pseudonyms(cells: pd.Series[Any], domain: str, key: bytes) -> pd.Series[Any]
 
 def _per_distinct(cells: pd.Series[Any], change: Callable[[Any], str]) -> pd.Series[Any]:
     """`change` applied once per distinct value; object cells, None where missing."""
-    codes, uniques = pd.factorize(cells, use_na_sentinel=True)
+    codes, uniques = distinct(cells)
     changed = np.array([*(change(value) for value in uniques), None], dtype=object)
     return pd.Series(changed[codes], index=cells.index, dtype=object)
 

@@ -29,14 +29,19 @@ class SyntheticVerdict:
     real_identity_values_by_column: dict[str, int]
 
     @property
-    def real_identity_values(self) -> int:
+    def num_unexplained(self) -> int:
+        """Findings that stop a run."""
+        return len(self.unexplained)
+
+    @property
+    def num_real_values(self) -> int:
         """Real identity values over all columns."""
         return sum(self.real_identity_values_by_column.values())
 
     @property
     def passed(self) -> bool:
         """Nothing unexplained, nothing real."""
-        return not self.unexplained and self.real_identity_values == 0
+        return not self.unexplained and self.num_real_values == 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain dictionary, without any value of a table."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import importlib.metadata
+import json
 import os
 import secrets
 import shutil
@@ -30,7 +31,7 @@ from tabveil.errors import ServerError
 from tabveil.storage import guardian
 from tabveil.storage.server_lock import ServerLock
 from tabveil.storage.server_state import Credentials, load_credentials, private_folder, write_private
-from tabveil.storage.stale import end_stale_server, remove_sockets
+from tabveil.storage.stale import end_stale_server, sockets
 
 HOST = "127.0.0.1"
 START_SECONDS = 60.0
@@ -135,16 +136,18 @@ class EmbeddedS3:
                 return
 
     def _launch(self) -> None:
-        command = [str(find_weed()), *self._options()]
+        ports = [port for name, port in self._ports.items() if name.endswith(".grpc")]
+        leftovers = json.dumps(sockets(self._folder, ports))
+        command = [str(self._record), leftovers, str(find_weed()), *self._options()]
         with self._log.open("wb") as log:
             self._log.chmod(0o600)
             self._guardian = subprocess.Popen(
-                [sys.executable, "-I", "-S", guardian.__file__, str(self._record), *command],
+                [sys.executable, "-I", "-S", guardian.__file__, *command],
                 stdin=subprocess.PIPE,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self._folder,  # where the server looks for security.toml
-                env={"HOME": str(self._folder), "PATH": os.defpath},
+                env={"HOME": str(self._folder), "TMPDIR": str(self._folder), "PATH": os.defpath},
                 start_new_session=True,  # Ctrl-C reaches the stage, which then stops the server in order
             )
 
@@ -168,7 +171,7 @@ class EmbeddedS3:
             "admin.ui": "false",
             "webdav": "false",
         }
-        return ["mini", *(f"-{name}={value}" for name, value in settings.items())]
+        return ["-logtostderr=true", "mini", *(f"-{name}={value}" for name, value in settings.items())]
 
     def _wait_until_healthy(self) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -192,7 +195,6 @@ class EmbeddedS3:
                 running.kill()
                 running.wait()
             end_stale_server(self._record, self._data)
-        remove_sockets(self._folder, self._ports.values())
 
     def _log_tail(self) -> str:
         lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()

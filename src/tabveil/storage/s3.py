@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import secrets
-import tempfile
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
@@ -19,20 +17,14 @@ from botocore.exceptions import (
     ResponseStreamingError,
 )
 
-from tabveil.artifacts import atomic, to_json
-from tabveil.errors import (
-    ChecksumError,
-    ObjectExistsError,
-    ObjectNotFoundError,
-    ObjectTooLargeError,
-    StorageError,
-)
+from tabveil.artifacts import atomic
+from tabveil.errors import ChecksumError, ObjectNotFoundError, ObjectTooLargeError, StorageError
 from tabveil.storage.failures import at_border, error_code
-from tabveil.storage.object_store import MANIFEST_NAME, ObjectInfo
-from tabveil.storage.upload import BLOCK_BYTES, SHA256_KEY, TOKEN_KEY, Upload, file_sha256, is_own, send
+from tabveil.storage.object_store import ObjectInfo
+from tabveil.storage.publication import publish
+from tabveil.storage.upload import BLOCK_BYTES, SHA256_KEY, describe, prepare, send
 
 DOWNLOAD_ATTEMPTS = 3  # botocore repeats requests, but not a body that broke off
-MANIFEST_VERSION = 1
 BROKEN_BODY = (ConnectionClosedError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
 
 
@@ -104,14 +96,14 @@ class S3Store:
             StorageError: no such bucket, refused, or the connection broke off.
             ArtifactError: `path` cannot be read.
         """
-        return self._send(prepare(bucket, key, path, metadata, only_new=True))
+        return send(self._client, prepare(bucket, key, path, metadata, only_new=True))
 
     def put_version(self, bucket: str, key: str, path: Path, metadata: Mapping[str, str] | None = None) -> ObjectInfo:
         """Upload as the newest version of a key; older versions stay in a versioned bucket.
 
         Raises: as `put_new`, without `ObjectExistsError`.
         """
-        return self._send(prepare(bucket, key, path, metadata, only_new=False))
+        return send(self._client, prepare(bucket, key, path, metadata, only_new=False))
 
     def head(self, bucket: str, key: str, version_id: str | None = None) -> ObjectInfo:
         """Describe one object.
@@ -119,16 +111,7 @@ class S3Store:
         Raises:
             ObjectNotFoundError: no such bucket, key or version.
         """
-        with at_border("read", bucket, key):
-            found = self._client.head_object(Bucket=bucket, Key=key, **_version(version_id))
-        return ObjectInfo(
-            bucket=bucket,
-            key=key,
-            size_bytes=found["ContentLength"],
-            etag=found["ETag"].strip('"'),
-            version_id=found.get("VersionId"),
-            sha256=found["Metadata"].get(SHA256_KEY),
-        )
+        return describe(self._client, bucket, key, version_id)
 
     def exists(self, bucket: str, key: str) -> bool:
         """Whether the key has a current version. False, too, when there is no such bucket."""
@@ -184,13 +167,7 @@ class S3Store:
             ObjectExistsError: the prefix holds another publication, or a file of other content.
             StorageError: the upload failed; the message names what could not be deleted.
         """
-        return publish(self, self._client, bucket, prefix, files)
-
-    def _send(self, upload: Upload) -> ObjectInfo:
-        version_id = send(self._client, upload)
-        return ObjectInfo(
-            upload.bucket, upload.key, upload.size_bytes, upload.etag, version_id, upload.sha256
-        )
+        return publish(self._client, bucket, prefix, files)
 
     def _create_bucket(self, bucket: str) -> None:
         region = self._client.meta.region_name

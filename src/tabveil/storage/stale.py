@@ -31,15 +31,15 @@ def end_stale_server(record: Path, data: Path) -> None:
         found = json.loads(record.read_text(encoding="utf-8"))
         for pid in (int(found["guardian_pid"]), int(found["server_pid"])):
             _end(pid, f"-dir={data}")
+        for path in found["leftovers"]:
+            Path(path).unlink(missing_ok=True)
     record.unlink(missing_ok=True)
 
 
-def remove_sockets(folder: Path, ports: Iterable[int]) -> None:
-    """Remove the Unix sockets that a server left (it names those of gRPC after the port, in /tmp)."""
+def sockets(folder: Path, ports: Iterable[int]) -> list[str]:
+    """Unix sockets that a server may leave (it names those of gRPC after the port, in /tmp)."""
     grpc = [SOCKET_FOLDER / f"seaweedfs-{owner}-grpc-{port}.sock" for port in ports for owner in SOCKET_OWNERS]
-    for path in (folder / "s3.sock", folder / "filer.sock", *grpc):
-        with contextlib.suppress(OSError):
-            path.unlink(missing_ok=True)
+    return [str(path) for path in (folder / "s3.sock", folder / "filer.sock", *grpc)]
 
 
 def _end(pid: int, mark: str) -> None:
@@ -65,7 +65,7 @@ def _arguments(pid: int) -> list[str]:
     if Path("/proc/self/cmdline").exists():
         try:
             return Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8", errors="replace").split("\0")
-        except (FileNotFoundError, ProcessLookupError):
+        except (FileNotFoundError, PermissionError, ProcessLookupError):  # gone, or another user's
             return []
     listed = subprocess.run(
         ["ps", "-ww", "-p", str(pid), "-o", "command="], capture_output=True, text=True, check=False

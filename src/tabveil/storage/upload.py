@@ -10,13 +10,15 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
-from collections.abc import Iterator
+import secrets
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from tabveil.errors import ArtifactError, ChecksumError, ObjectExistsError, StorageError
+from tabveil.errors import ArtifactError, ChecksumError, ObjectExistsError, ObjectNotFoundError, StorageError
 from tabveil.storage.failures import at_border
+from tabveil.storage.object_store import ObjectInfo
 
 PART_BYTES = 16 * 2**20
 BLOCK_BYTES = 2**20
@@ -60,17 +62,39 @@ def file_sha256(path: Path) -> str:
         raise ArtifactError(f"cannot read {path} for upload: {err.strerror}") from err
 
 
-def send(client: Any, upload: Upload) -> str | None:
-    """Upload and verify.
+def prepare(bucket: str, key: str, path: Path, metadata: Mapping[str, str] | None = None, *, only_new: bool) -> Upload:
+    """Digest a file and describe its upload.
 
-    Returns:
-        The new version's id, None in a bucket without versions.
+    Raises:
+        ArtifactError: the file cannot be read.
+    """
+    sha256 = file_sha256(path)
+    own = {SHA256_KEY: sha256, TOKEN_KEY: secrets.token_hex(16)}
+    return Upload(bucket, key, path, sha256, path.stat().st_size, {**(metadata or {}), **own}, only_new)
+
+
+def describe(client: Any, bucket: str, key: str, version_id: str | None = None) -> ObjectInfo:
+    """What the store holds under a key; `sha256` as an upload of ours left it in the metadata.
+
+    Raises:
+        ObjectNotFoundError: no such bucket, key or version.
+    """
+    version = {} if version_id is None else {"VersionId": version_id}
+    with at_border("read", bucket, key):
+        found = client.head_object(Bucket=bucket, Key=key, **version)
+    return _info(bucket, key, found)
+
+
+def send(client: Any, upload: Upload) -> ObjectInfo:
+    """Upload and verify.
 
     Raises:
         ObjectExistsError: the key is taken (`only_new`).
         ChecksumError: what arrived is not what was sent.
         StorageError: refused, or the connection broke off.
     """
+    if upload.only_new:
+        _refuse_taken(client, upload)
     try:
         with at_border("write", upload.bucket, upload.key):
             checksum = _send_whole(client, upload) if upload.size_bytes <= PART_BYTES else _send_parts(client, upload)
@@ -86,6 +110,13 @@ def is_own(client: Any, upload: Upload) -> bool:
     with at_border("read", upload.bucket, upload.key):
         found = client.head_object(**upload.address)
     return bool(found["Metadata"].get(TOKEN_KEY) == upload.metadata[TOKEN_KEY])
+
+
+def _refuse_taken(client: Any, upload: Upload) -> None:
+    """Look before the upload: saves the bytes, and covers a store that ignores If-None-Match."""
+    with contextlib.suppress(ObjectNotFoundError):
+        found = describe(client, upload.bucket, upload.key)
+        raise ObjectExistsError(f"{found.uri} exists already and is never overwritten: choose another key")
 
 
 def _send_whole(client: Any, upload: Upload) -> str:
@@ -130,7 +161,7 @@ def _composite(checksums: list[str]) -> str:
     return f"{base64.b64encode(digest).decode('ascii')}-{len(checksums)}"
 
 
-def _verify(client: Any, upload: Upload, checksum: str | None) -> str | None:
+def _verify(client: Any, upload: Upload, checksum: str | None) -> ObjectInfo:
     """Ask the store what it holds now; a store that keeps no checksums is judged by length and token."""
     with at_border("verify", upload.bucket, upload.key):
         found = client.head_object(**upload.address, ChecksumMode="ENABLED")
@@ -143,5 +174,15 @@ def _verify(client: Any, upload: Upload, checksum: str | None) -> str | None:
             f"s3://{upload.bucket}/{upload.key}: expected {upload.size_bytes} bytes with the sent checksum, however "
             f"the store holds {found['ContentLength']} bytes; try again"
         )
-    version: str | None = found.get("VersionId")
-    return version
+    return _info(upload.bucket, upload.key, found)
+
+
+def _info(bucket: str, key: str, found: dict[str, Any]) -> ObjectInfo:
+    return ObjectInfo(
+        bucket=bucket,
+        key=key,
+        size_bytes=found["ContentLength"],
+        etag=found["ETag"].strip('"'),
+        version_id=found.get("VersionId"),
+        sha256=found["Metadata"].get(SHA256_KEY),
+    )

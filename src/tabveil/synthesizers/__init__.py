@@ -1,0 +1,61 @@
+"""Synthesizers behind one interface: TabVeil's TVAE and SDV's as baselines.
+
+Importing this package loads neither torch nor sdv; making or loading a synthesizer loads what that one needs.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+from tabveil.config import SynthesizerConfig
+from tabveil.errors import ConfigError, ModelFileError
+from tabveil.synthesizers.base import LossRecord, Synthesizer, read_manifest
+from tabveil.synthesizers.sampling import SampleCounts, sample_chunks
+
+__all__ = [
+    "LossRecord",
+    "SampleCounts",
+    "Synthesizer",
+    "create_synthesizer",
+    "load_synthesizer",
+    "sample_chunks",
+    "synthesizer_class",
+]
+
+REGISTRY: dict[str, str] = {
+    "tvae": "tabveil.synthesizers.tvae:TVAE",
+    "sdv_tvae": "tabveil.synthesizers.sdv:SDVTVAE",
+    "sdv_ctgan": "tabveil.synthesizers.sdv:SDVCTGAN",
+    "sdv_gaussian_copula": "tabveil.synthesizers.sdv:SDVGaussianCopula",
+}
+
+
+def synthesizer_class(name: str) -> type[Synthesizer]:
+    """The class behind a name of `REGISTRY`; imports its module.
+
+    Raises:
+        ConfigError: no such name.
+    """
+    if name not in REGISTRY:
+        raise ConfigError(f"synthesizer.name must be one of {sorted(REGISTRY)}, however: {name}")
+    module, attribute = REGISTRY[name].split(":")
+    found: type[Synthesizer] = getattr(importlib.import_module(module), attribute)
+    return found
+
+
+def create_synthesizer(config: SynthesizerConfig) -> Synthesizer:
+    """An unfitted synthesizer of the kind `config.name`."""
+    return synthesizer_class(config.name)(config)
+
+
+def load_synthesizer(folder: Path) -> Synthesizer:
+    """The fitted synthesizer that `Synthesizer.save` wrote to `folder`.
+
+    Raises:
+        ModelFileError: the folder is no model, is corrupt, of an unknown kind, or of a newer format.
+    """
+    kind = read_manifest(folder)["kind"]
+    if kind not in REGISTRY:
+        raise ModelFileError(f"{folder} must hold a model of one of the kinds {sorted(REGISTRY)}, however: {kind!r}")
+    return synthesizer_class(kind).load(folder)

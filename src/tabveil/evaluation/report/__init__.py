@@ -1,0 +1,1 @@
+"""One self-contained HTML page and PNG pictures of an evaluation, drawn from aggregates only."""

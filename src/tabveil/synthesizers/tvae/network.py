@@ -12,6 +12,7 @@ a bin places the value there. (Cumulative logits: McCullagh 1980; discretised lo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -26,7 +27,9 @@ from tabveil.synthesizers.tvae.tokenizer import Tokenizer
 
 EMBEDDING_DIM = 16
 LAYERS = 2
-MAX_SHARPNESS = 400.0  # kernel widths below 1/400 of the column's ranks are noise
+MIN_SHARPNESS, MAX_SHARPNESS = 0.05, 400.0  # kernel widths below 1/400 of the column's ranks are noise
+START_LOG_SHARPNESS, SHARPNESS_GAIN = 0.7, 2.0
+MIDDLE_REACH = 0.75
 
 
 @dataclass(frozen=True)
@@ -192,14 +195,16 @@ class SegmentLogSumExp(torch.autograd.Function):
     @staticmethod
     def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[no-untyped-def]
         logits, result, owner = ctx.saved_tensors
-        return (logits - result[:, owner]).exp_().mul_(grad[:, owner]), None, None
+        weight = grad.index_select(1, owner)
+        return (logits - result.index_select(1, owner)).exp_().mul_(weight), None, None
 
 
 def kernel_parameters(raw_middle: Tensor, raw_sharpness: Tensor) -> tuple[Tensor, Tensor]:
-    """Middle (about [0, 1] and a little beyond) and sharpness (positive, bounded) of the logistic kernels."""
-    middle = 0.5 + raw_middle
-    log_top = float(np.log(MAX_SHARPNESS))
-    return middle, torch.exp(log_top - F.softplus(log_top - 0.7 - 2 * raw_sharpness))
+    """Middle, in (-0.25, 1.25), and sharpness, in (`MIN_SHARPNESS`, `MAX_SHARPNESS`), of the logistic kernels."""
+    middle = 0.5 + MIDDLE_REACH * torch.tanh(raw_middle / MIDDLE_REACH)
+    bottom, top = math.log(MIN_SHARPNESS), math.log(MAX_SHARPNESS)
+    capped = top - F.softplus(top - START_LOG_SHARPNESS - SHARPNESS_GAIN * raw_sharpness)
+    return middle, torch.exp(bottom + F.softplus(capped - bottom))
 
 
 def log_mass(low: Tensor, high: Tensor) -> Tensor:
@@ -229,7 +234,8 @@ class TVAENetwork(nn.Module):
         middle, sharpness = kernel_parameters(
             heads[:, layout.num_tokens : layout.num_tokens + count], heads[:, layout.num_tokens + count :]
         )
-        per_middle, per_sharpness = middle[:, layout.number_owner], sharpness[:, layout.number_owner]
+        per_middle = middle.index_select(1, layout.number_owner)
+        per_sharpness = sharpness.index_select(1, layout.number_owner)
         low = (layout.low[layout.number_tokens] - per_middle) * per_sharpness
         high = (layout.high[layout.number_tokens] - per_middle) * per_sharpness
         mass = log_mass(low, high)

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 from tabveil.config import TVAEConfig
 from tabveil.errors import TrainingError
 from tabveil.schema import Column, ColumnType
+from tabveil.synthesizers.resolution import Resolution, learn_resolution
 
 KNOT_ROWS = 5  # training values averaged in one knot
 ROWS_PER_KNOT = 10  # training values between two knots
 MAX_KNOTS_PER_BIN = 8
-MAX_DECIMALS = 6
-RESOLVED_FRACTION = 0.999  # of the values must lie on the learned grid
+NUM_FEATURES = 6  # of `NumericCodec.features`
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -38,8 +38,7 @@ class NumericCodec:
         spike_values: shape (num_tokens,), the exact value of a spike, NaN elsewhere.
         bin_index: shape (num_tokens,), number of the quantile bin, -1 for token 0 and spikes.
         knots: shape (num_bins * knots_per_bin + 1,), ascending values at equal steps of rank; empty without bins.
-        decimals: values are rounded to this many decimals; None: not rounded.
-        unit: values are multiples of ``unit * 10**-decimals``.
+        resolution: the grid to which a value from a bin is rounded.
         center, scale: the middle and spread of the knots and spikes, for the network's value feature.
         emits_missing: whether a missing value may be sampled.
     """
@@ -51,8 +50,7 @@ class NumericCodec:
     spike_values: Floats
     bin_index: Ints
     knots: Floats
-    decimals: int | None
-    unit: int
+    resolution: Resolution
     center: float
     scale: float
     emits_missing: bool
@@ -114,10 +112,8 @@ class NumericCodec:
     def decode(self, tokens: Ints, places: Floats) -> pd.Series[Any]:
         """The column in its canonical dtype; spikes exact, the rest rounded to the learned grid."""
         values = self.values(tokens, places)
-        if self.decimals is not None:
-            step = self.unit / 10.0**self.decimals
-            loose = self.bin_index[tokens] >= 0
-            values[loose] = np.round(np.round(values[loose] / step) * step, max(self.decimals, 0))
+        loose = self.bin_index[tokens] >= 0
+        values[loose] = self.resolution.round(values[loose])
         return from_floats(values, self.type)
 
     def features(self, tokens: Ints, places: Floats) -> NDArray[np.float32]:
@@ -139,12 +135,8 @@ class NumericCodec:
         return np.interp(values, self.knots, np.linspace(0, 1, len(self.knots)))
 
     def _dither(self, count: int, rng: np.random.Generator) -> Floats:
-        if self.decimals is None:
-            return np.zeros(count)
-        return rng.uniform(-0.5, 0.5, count) * (self.unit / 10.0**self.decimals)
+        return rng.uniform(-0.5, 0.5, count) * self.resolution.step
 
-
-NUM_FEATURES = 6
 
 
 def fit_numeric(
@@ -165,11 +157,11 @@ def fit_numeric(
     num_missing = num_rows - len(values)
     if len(values) < config.rare_threshold:
         return _all_missing(column)
-    decimals, unit = _resolution(values, column.type)
+    resolution = learn_resolution(values, column.type)
     spikes, loose = _split_spikes(values, num_rows, config)
     knots, num_bins = _knots(loose, config, rng)
     if not len(spikes) and not num_bins:  # few values, all different: one spike at their mean
-        spikes = np.array([_on_grid(float(values.mean()), decimals, unit)])
+        spikes = resolution.round(np.array([values.mean()]))
     order_by = np.concatenate([spikes, _bin_centers(knots, num_bins)])
     order = np.argsort(order_by, kind="stable")
     codec = NumericCodec(
@@ -180,8 +172,7 @@ def fit_numeric(
         spike_values=np.concatenate([[np.nan], np.concatenate([spikes, np.full(num_bins, np.nan)])[order]]),
         bin_index=np.concatenate([[-1], np.concatenate([np.full(len(spikes), -1), np.arange(num_bins)])[order]]),
         knots=knots,
-        decimals=decimals,
-        unit=unit,
+        resolution=resolution,
         center=float(np.median(order_by)),
         scale=float(np.std(order_by)) or 1.0,
         emits_missing=num_missing >= config.rare_threshold,
@@ -211,29 +202,10 @@ def from_floats(values: Floats, kind: ColumnType) -> pd.Series[Any]:
 
 
 def _all_missing(column: Column) -> NumericCodec:
-    half, nothing = np.array([0.5]), np.array([])
+    half, nothing, grid = np.array([0.5]), np.array([]), Resolution(0)
     return NumericCodec(
-        column.name, column.type, half, half, np.array([np.nan]), np.array([-1]), nothing, 0, 1, 0.0, 1.0, True
+        column.name, column.type, half, half, np.array([np.nan]), np.array([-1]), nothing, grid, 0.0, 1.0, True
     )
-
-
-def _resolution(values: Floats, kind: ColumnType) -> tuple[int | None, int]:
-    """Decimals and the whole multiple of them on which nearly all values lie (amounts in steps of 25, dates in days)."""
-    for decimals in range(MAX_DECIMALS + 1) if kind is ColumnType.decimal else (0,):
-        scaled = values * 10.0**decimals
-        if np.abs(scaled).max() >= 2**53:
-            break
-        fits = np.abs(scaled - np.round(scaled)) < 1e-6 * np.maximum(1, np.abs(scaled) * 1e-6)
-        if fits.mean() >= RESOLVED_FRACTION:
-            return decimals, max(int(np.gcd.reduce(np.round(scaled[fits]).astype(np.int64))), 1)
-    return (None, 1) if kind is ColumnType.decimal else (0, 1)
-
-
-def _on_grid(value: float, decimals: int | None, unit: int) -> float:
-    if decimals is None:
-        return value
-    step = unit / 10.0**decimals
-    return float(np.round(np.round(value / step) * step, decimals))
 
 
 def _split_spikes(values: Floats, num_rows: int, config: TVAEConfig) -> tuple[Floats, Floats]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from tabveil.config import TVAEConfig
 from tabveil.schema import Column, ColumnType, Metadata, SDType
-from tabveil.synthesizers.tvae.numeric import NumericCodec, fit_numeric, from_floats, to_floats
+from tabveil.synthesizers.tvae.numeric import NUM_FEATURES, NumericCodec, fit_numeric, from_floats, to_floats
 
 MISSING, RARE, FIRST_KEPT = 0, 1, 2
 OTHER = "other"
@@ -116,7 +116,7 @@ class Tokenizer:
                 features.append(codec.features(tokens[:, i], place))
             else:
                 tokens[:, i] = codec.encode(table[codec.name])
-        return TokenTable(tokens, _stack(places, len(table)), _stack(features, len(table), 6))
+        return TokenTable(tokens, _stack(places, len(table)), _stack(features, len(table), NUM_FEATURES))
 
     def decode(self, tokens: NDArray[np.int64], places: NDArray[Any]) -> pd.DataFrame:
         """Canonical table, columns in generation order."""
@@ -136,6 +136,21 @@ def fit_tokenizer(
 ) -> Tokenizer:
     """Learn every column of `columns` (generation order) from a canonical table."""
     return Tokenizer(tuple(_fit_column(table[name], metadata[name], config, rng) for name in columns))
+
+
+def log_shares(tokenizer: Tokenizer, table: TokenTable, min_count: int) -> NDArray[np.float32]:
+    """Start of the decoder's free logits, flat over all tokens, shape (sum of tokens,).
+
+    The log share of each category and of each missing value, counts below `min_count` raised to it. Numbers share one
+    value: how often the column is present; among them the kernel starts near each token's width.
+    """
+    parts = []
+    for i, codec in enumerate(tokenizer.codecs):
+        counts = np.bincount(table.tokens[:, i], minlength=codec.num_tokens).astype(np.float64)
+        if isinstance(codec, NumericCodec):
+            counts[1:] = counts[1:].sum()
+        parts.append(np.log(np.maximum(counts, min_count) / len(table.tokens)))
+    return np.concatenate(parts).astype(np.float32)
 
 
 def _fit_column(series: pd.Series[Any], column: Column, config: TVAEConfig, rng: np.random.Generator) -> Codec:

@@ -1,0 +1,210 @@
+"""The draft of a new dataset's configuration: read a file nobody described, write YAML a person can correct."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import duckdb
+import pandas as pd
+
+from tabveil.config import CsvConfig, FileFormat
+from tabveil.errors import UnreadableFileError
+from tabveil.ingest.dialect import inspect_dialect
+from tabveil.ingest.draft_yaml import DraftParts, to_yaml
+from tabveil.ingest.guess import ColumnGuess, guess_column
+from tabveil.ingest.inspect import check_readable
+from tabveil.ingest.names import unique_names
+from tabveil.ingest.reader import RawTable, load_raw
+from tabveil.ingest.roles import Declaration, Found, declare, entity_key
+from tabveil.ingest.text import trim
+from tabveil.ingest.typed_sample import typed_sample
+
+_VALUE_LIKE = re.compile(r"@|^\s*[-+]?[0-9][0-9.,/ :-]*\s*$")
+_MAX_MALFORMED_FRACTION = 0.2
+_DEFAULT_REJECTED = 0.02  # as in the preprocess group
+_DEFAULT_NULLS = ("", "NA", "N/A", "null", "NULL", "None", "nan", "NaN", "-")
+
+
+class FindingLike(Protocol):
+    """What the draft needs of a scan's finding."""
+
+    @property
+    def column(self) -> str:
+        """Name of the column."""
+
+    @property
+    def type(self) -> str:
+        """PII type, e.g. EMAIL_ADDRESS."""
+
+    @property
+    def share(self) -> float:
+        """Share of the column's cells that hold it."""
+
+
+Scan = Callable[[pd.DataFrame, Mapping[str, str]], Iterable[FindingLike]]
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A drafted configuration and what it assumes, one sentence each."""
+
+    yaml: str
+    assumptions: list[str]
+
+
+def draft_dataset(path: Path, name: str, scan: Scan | None = None) -> Draft:
+    """Draft `conf/dataset/<name>.yaml` for a CSV or Parquet file.
+
+    Args:
+        path: the file; Parquet by its suffix, everything else is read as CSV.
+        name: snake_case name of the dataset.
+        scan: called with a typed sample (pandas, snake_case names) and the original header of each column; returns
+            findings of personal data.
+
+    Raises:
+        UnreadableFileError: not a table, or a fifth of its lines cannot be read.
+    """
+    format = FileFormat.parquet if path.suffix.lower() in (".parquet", ".pq") else FileFormat.csv
+    check_readable(path, format)
+    assumptions: list[str] = []
+    csv = CsvConfig()
+    if format is FileFormat.csv:
+        dialect = inspect_dialect(path)
+        csv, assumptions = dialect.csv, [_dialect_sentence(dialect.csv), *dialect.notes]
+    connection = duckdb.connect()
+    try:
+        raw = load_raw(connection, path, format, csv)
+        _check_malformed(path, raw, csv)
+        names, collisions = unique_names(raw.headers)
+        guesses = [_guess(connection, raw, position, column, csv) for position, column in enumerate(names)]
+        found = {} if scan is None else _scan(connection, raw, guesses, csv, scan)
+    finally:
+        connection.close()
+    assumptions += [f"{len(headers)} columns want the name {wanted}" for wanted, headers in collisions.items()]
+    return _compose(name, format, csv, raw=raw, guesses=guesses, found=found, assumptions=assumptions)
+
+
+def _compose(
+    name: str,
+    format: FileFormat,
+    csv: CsvConfig,
+    *,
+    raw: RawTable,
+    guesses: list[ColumnGuess],
+    found: dict[str, Found],
+    assumptions: list[str],
+) -> Draft:
+    key = entity_key(guesses)
+    declarations = [declare(guess, found.get(guess.name), entity=guess.name == key) for guess in guesses]
+    num_unfit = sum(guess.num_unfit for guess in guesses) + raw.num_malformed
+    limit = (
+        None if num_unfit <= _DEFAULT_REJECTED * raw.num_rows else min(0.5, round(num_unfit / raw.num_rows, 2) + 0.01)
+    )
+    extra = {token for guess in guesses for token in guess.null_tokens}
+    parts = DraftParts(
+        name=name,
+        format=format,
+        csv=csv,
+        num_rows=raw.num_rows,
+        null_tokens=(*_DEFAULT_NULLS, *sorted(extra)),
+        entity_key=key,
+        max_rejected_fraction=limit,
+        target_hint=_target_hint(guesses),
+        headers={guess.name: guess.header for guess in guesses},
+        declarations=tuple(declarations),
+    )
+    assumptions += _sentences(raw, guesses, declarations, extra, limit)
+    return Draft(to_yaml(parts), assumptions)
+
+
+def _dialect_sentence(csv: CsvConfig) -> str:
+    grouped = f", thousands separator {csv.thousands!r}" if csv.thousands else ""
+    marks = f"delimiter {csv.delimiter!r}, quote {csv.quote!r}, decimal mark {csv.decimal!r}{grouped}"
+    return f"{marks}, encoding {csv.encoding}"
+
+
+def _check_malformed(path: Path, raw: RawTable, csv: CsvConfig) -> None:
+    if raw.num_malformed > _MAX_MALFORMED_FRACTION * raw.num_rows:
+        raise UnreadableFileError(
+            f"{path.name} must have {len(raw.headers)} fields in every line as in its header (delimiter "
+            f"{csv.delimiter!r}), however {raw.num_malformed} of {raw.num_rows} lines differ: remove title lines"
+        )
+
+
+def _guess(
+    connection: duckdb.DuckDBPyConnection, raw: RawTable, position: int, name: str, csv: CsvConfig
+) -> ColumnGuess:
+    column = raw.columns[position]
+    query = f'SELECT {column}, count(*) FROM "{raw.table}" WHERE {column} IS NOT NULL GROUP BY 1 ORDER BY min(_row)'  # noqa: S608
+    values: Counter[str] = Counter()
+    for text, count in connection.execute(query).fetchall():
+        values[trim(text)] += count
+    return guess_column(name, raw.headers[position], values, frozenset(_DEFAULT_NULLS), csv)
+
+
+def _scan(
+    connection: duckdb.DuckDBPyConnection, raw: RawTable, guesses: list[ColumnGuess], csv: CsvConfig, scan: Scan
+) -> dict[str, Found]:
+    """The most frequent finding of each column."""
+    table = typed_sample(connection, raw, guesses, csv, _DEFAULT_NULLS)
+    strongest: dict[str, FindingLike] = {}
+    for finding in scan(table, {guess.name: guess.header for guess in guesses}):
+        held = strongest.get(finding.column)
+        if held is None or _strength(finding) > _strength(held):
+            strongest[finding.column] = finding
+    return {name: Found(f.type, getattr(f, "in_text", False)) for name, f in strongest.items()}
+
+
+def _strength(finding: FindingLike) -> tuple[bool, float, str]:
+    return not getattr(finding, "in_text", False), finding.share, finding.type
+
+
+def _target_hint(guesses: list[ColumnGuess]) -> str:
+    words = ("target", "label", "class", "outcome", "default", "churn", "fraud", "status", "income", "y")
+    for word in words:
+        for guess in guesses:
+            if word in guess.name.split("_"):
+                return guess.name
+    return guesses[-1].name
+
+
+def _sentences(
+    raw: RawTable,
+    guesses: list[ColumnGuess],
+    declarations: list[Declaration],
+    extra_nulls: set[str],
+    limit: float | None,
+) -> list[str]:
+    types = Counter(guess.type.value for guess in guesses)
+    counted = ", ".join(f"{count} {kind}" for kind, count in sorted(types.items()))
+    sentences = [f"{raw.num_rows} rows, {len(guesses)} columns: {counted}"]
+    odd = sum(bool(_VALUE_LIKE.search(header)) for header in raw.headers)
+    if odd:
+        sentences.append(f"{odd} headers look like values: is the first line really a header?")
+    if extra_nulls:
+        sentences.append(f"read as missing: {', '.join(sorted(extra_nulls))}")
+    if raw.num_malformed:
+        sentences.append(f"{raw.num_malformed} malformed lines will go to quarantine")
+    for guess, declaration in zip(guesses, declarations, strict=True):
+        notes = [f"{note}" for note in guess.notes]
+        if guess.num_unfit:
+            notes.append(
+                f"{guess.num_unfit} of {guess.num_values} values are not {guess.type.value} and reject their row"
+            )
+        if declaration.comment:
+            notes.append(f"{declaration.comment} -> {_policy_words(declaration)}")
+        sentences += [f"{guess.name}: {note}" for note in notes]
+    if limit is not None:
+        sentences.append(f"max_rejected_fraction is set to {limit:g}: more rows than usual do not fit")
+    return sentences
+
+
+def _policy_words(declaration: Declaration) -> str:
+    policy = declaration.settings.get("policy")
+    words = dict(policy) if isinstance(policy, dict) else {"sdtype": declaration.settings.get("sdtype")}
+    return " ".join(str(value) for value in words.values())

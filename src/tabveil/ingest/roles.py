@@ -1,0 +1,131 @@
+"""From what a column holds to how it is declared: sdtype, semantic type, policy, each with its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from tabveil.ingest.guess import ColumnGuess
+from tabveil.schema import ColumnType
+
+MIN_COUNT = 20  # rows a level of a generalised column must have
+MANY_LEVELS = 50
+FEW_DATES = 12
+_LONG_TEXT = 40  # characters on average
+_MOMENTS = (ColumnType.date, ColumnType.datetime)
+_IN_WORDS = ("NAME", "ADDRESS")  # PII types whose values are text rather than keys
+_UNLIKE = 0.5  # share of distinct values above which text is unlike a category
+_MIN_REPEAT = 1.02  # rows per value from which a key is that of an entity with several rows
+_MIN_ENTITIES = 0.05  # entities per row; below it the key is a category (a branch, a product)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a scan says of one column: its strongest type, and whether that stands inside longer text."""
+
+    type: str
+    in_text: bool = False
+
+
+@dataclass
+class Declaration:
+    """One column of the draft, in the order the YAML shows.
+
+    Args:
+        settings: what goes below the column's name, e.g. ``{"type": "date", "policy": {...}}``.
+        comment: why.
+    """
+
+    name: str
+    settings: dict[str, object] = field(default_factory=dict)
+    comment: str = ""
+
+
+def declare(guess: ColumnGuess, found: Found | None, *, entity: bool) -> Declaration:
+    """How one column is to be declared.
+
+    Args:
+        found: personal data in it, by the scan.
+        entity: it is the table's entity key.
+    """
+    declaration = Declaration(guess.name)
+    settings = declaration.settings
+    if guess.type in _MOMENTS and found is None and 0 < guess.num_distinct <= FEW_DATES:
+        declaration.comment = f"{guess.num_distinct} different dates: a category"
+        return declaration
+    if guess.type is not ColumnType.string:
+        settings["type"] = guess.type.value
+    if guess.formats:
+        settings["formats"] = list(guess.formats)
+    if entity:
+        _set(declaration, "id", {"action": "pseudonymise"}, "entity key: repeats across rows", found)
+    elif found is not None:
+        _declare_personal(declaration, guess, found)
+    elif guess.num_values == 0:
+        _set(declaration, None, {"action": "drop"}, "empty")
+    elif guess.uuid or (guess.key_header and guess.is_unique and guess.type in (ColumnType.string, ColumnType.integer)):
+        _set(declaration, "id", {"action": "regenerate"}, "one value per row: an identifier")
+    elif guess.type is ColumnType.string:
+        _declare_text(declaration, guess)
+    elif guess.type is ColumnType.integer and is_code(guess):
+        settings["sdtype"] = "categorical"
+        declaration.comment = f"{guess.num_distinct} different codes: a category"
+    return declaration
+
+
+def is_code(guess: ColumnGuess) -> bool:
+    """An integer under a key's name that few rows have to themselves: a branch, a product, a country code."""
+    return guess.key_header and guess.num_distinct <= MANY_LEVELS
+
+
+def entity_key(guesses: Sequence[ColumnGuess]) -> str | None:
+    """The key whose values repeat across rows, preferably one that speaks of a person; None if there is none."""
+    keys = [guess for guess in guesses if _repeats(guess)]
+    if not keys:
+        return None
+    return max(keys, key=lambda guess: (guess.person_header, guess.num_distinct)).name
+
+
+def _repeats(guess: ColumnGuess) -> bool:
+    if guess.type not in (ColumnType.string, ColumnType.integer) or not (guess.key_header or guess.person_header):
+        return False
+    if guess.words > 0 or guess.name.startswith(("num_", "n_", "count_", "number_")):
+        return False
+    if not (guess.person_header or guess.name.endswith(("id", "key", "uuid"))) or guess.num_distinct <= MANY_LEVELS:
+        return False
+    rows_per_value = guess.num_values / guess.num_distinct
+    return rows_per_value >= _MIN_REPEAT and guess.num_distinct >= _MIN_ENTITIES * guess.num_values
+
+
+def _declare_personal(declaration: Declaration, guess: ColumnGuess, found: Found) -> None:
+    why = f"looks like {found.type}" + (" inside text" if found.in_text else "")
+    if found.type == "DATE_OF_BIRTH" and guess.type in _MOMENTS:
+        _set(declaration, None, {"action": "generalise", "method": "year"}, f"{why}: only the year is modelled", found)
+    elif found.in_text:
+        _set(declaration, "text", {"action": "regenerate"}, why, Found("FREE_TEXT"))
+    else:
+        key_like = guess.type in (ColumnType.string, ColumnType.integer)
+        sdtype = "text" if found.type in _IN_WORDS else "id" if key_like else None
+        _set(declaration, sdtype, {"action": "regenerate"}, why, found)
+
+
+def _declare_text(declaration: Declaration, guess: ColumnGuess) -> None:
+    levels, share = guess.num_distinct, guess.num_distinct / guess.num_values
+    if share > _UNLIKE and levels > MANY_LEVELS and (guess.mean_length >= _LONG_TEXT or guess.num_frequent == 0):
+        _set(declaration, "text", {"action": "regenerate"}, f"{levels} different texts: not a category")
+    elif levels > MANY_LEVELS and guess.num_frequent == 0:
+        _set(declaration, "text", {"action": "regenerate"}, f"{levels} levels, none in {MIN_COUNT} rows")
+    elif levels > MANY_LEVELS and guess.num_frequent < levels:
+        policy = {"action": "generalise", "method": "frequent", "min_count": MIN_COUNT}
+        _set(declaration, None, policy, f"{levels} levels, {guess.num_frequent} of them in at least {MIN_COUNT} rows")
+
+
+def _set(
+    declaration: Declaration, sdtype: str | None, policy: dict[str, object], comment: str, found: Found | None = None
+) -> None:
+    if sdtype is not None:
+        declaration.settings["sdtype"] = sdtype
+    if found is not None:
+        declaration.settings["semantic_type"] = found.type
+    declaration.settings["policy"] = policy
+    declaration.comment = comment

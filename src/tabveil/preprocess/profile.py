@@ -1,0 +1,61 @@
+"""The profile: what is known of the finished table, in counts and fitted statistics only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+
+from tabveil.ingest.names import unique_names
+from tabveil.ingest.reader import RawTable
+from tabveil.preprocess.database import fetch_row
+from tabveil.preprocess.spec import TableSpec
+from tabveil.preprocess.statistics import Statistics
+from tabveil.schema import ColumnType
+
+
+def describe(
+    connection: duckdb.DuckDBPyConnection,
+    raw: RawTable,
+    spec: TableSpec,
+    counts: dict[str, Any],
+    statistics: Statistics,
+) -> dict[str, Any]:
+    """Columns, counts and fitted statistics of a finished run as JSON: no category and no row's value."""
+    _, collisions = unique_names(raw.headers)
+    profile: dict[str, Any] = {
+        "dataset": spec.dataset,
+        "columns": _column_profiles(connection, spec),
+        "counts": counts,
+        "name_collisions": {name: len(headers) for name, headers in collisions.items()},
+        "fitted": statistics.to_dict(),
+    }
+    if not spec.reject_bad_values:
+        profile["bad_values_made_null"] = _bad_values(connection, spec)
+    return profile
+
+
+def _column_profiles(connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> list[dict[str, Any]]:
+    """Name, original header, type, nulls and distinct values of each column of the kept rows."""
+    measures = ", ".join(f'count(*) - count("{name}"), count(DISTINCT "{name}")' for name in spec.names)
+    found = fetch_row(connection, f"SELECT {measures} FROM checked WHERE _reason IS NULL")  # noqa: S608
+    return [
+        {
+            "name": column.name,
+            "original_name": column.header,
+            "type": column.spec.type.value,
+            "nulls": int(found[2 * position]),
+            "distinct": int(found[2 * position + 1]),
+        }
+        for position, column in enumerate(spec.columns)
+    ]
+
+
+def _bad_values(connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> dict[str, int]:
+    """Values of any read row that did not fit their type and became missing, per column that has some."""
+    names = [column.name for column in spec.columns if column.spec.type is not ColumnType.string]
+    if not names:
+        return {}
+    measures = ", ".join(f'count(*) FILTER ("_given_{name}" AND "{name}" IS NULL)' for name in names)
+    found = fetch_row(connection, f"SELECT {measures} FROM typed")  # noqa: S608
+    return {name: int(count) for name, count in zip(names, found, strict=True) if count}

@@ -1,0 +1,152 @@
+"""What is to be done: the declared columns matched with the file's headers, in file order.
+
+Fails closed: a declared column that is missing and a column that nobody declared both stop the run, because an
+undeclared column has no privacy policy.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tabveil.config import BadValue, CsvConfig, DatasetConfig, FileFormat, PreprocessConfig
+from tabveil.errors import ConfigError, SchemaError
+from tabveil.ingest.dates import DatePattern, compile_format
+from tabveil.ingest.names import unique_names
+from tabveil.ingest.reader import RawTable
+from tabveil.schema import ColumnSpec, ColumnType, ConstraintKind, ConstraintSpec
+
+_NUMERIC = (ColumnType.integer, ColumnType.decimal)
+_TEMPORAL = (ColumnType.date, ColumnType.datetime)
+
+
+@dataclass(frozen=True)
+class ColumnPlan:
+    """One column: where it is in the raw table, what it is called, what it must hold."""
+
+    name: str
+    header: str
+    source: str  # column of the raw table
+    spec: ColumnSpec
+    dates: tuple[DatePattern, ...] = ()
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether values are integers or decimals."""
+        return self.spec.type in _NUMERIC
+
+    @property
+    def is_temporal(self) -> bool:
+        """Whether values are dates or datetimes."""
+        return self.spec.type in _TEMPORAL
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """Everything the SQL depends on, apart from fitted statistics."""
+
+    dataset: str
+    columns: tuple[ColumnPlan, ...]
+    null_tokens: tuple[str, ...]
+    true_tokens: tuple[str, ...]
+    false_tokens: tuple[str, ...]
+    csv: CsvConfig
+    iso_dates: bool  # a Parquet file's dates are ISO text, whatever formats are declared
+    reject_bad_values: bool
+    deduplicate: bool
+    constraints: tuple[ConstraintSpec, ...]
+    clip_quantiles: tuple[float, float]
+
+    @property
+    def names(self) -> list[str]:
+        """Column names in file order."""
+        return [column.name for column in self.columns]
+
+
+def table_spec(raw: RawTable, dataset: DatasetConfig, options: PreprocessConfig) -> TableSpec:
+    """Match headers with declared columns.
+
+    Raises:
+        SchemaError: declared columns are missing, or undeclared ones are there.
+        ConfigError: a date format, a token list or a constraint cannot be used.
+    """
+    names, _ = unique_names(raw.headers)
+    _check_columns(names, raw.headers, dataset)
+    parquet = dataset.source.format is FileFormat.parquet
+    true_tokens, false_tokens = _boolean_tokens(dataset, parquet)
+    columns = tuple(
+        ColumnPlan(name, header, source, dataset.columns[name], _dates(name, dataset.columns[name]))
+        for name, header, source in zip(names, raw.headers, raw.columns, strict=True)
+    )
+    _check_constraints(dataset)
+    return TableSpec(
+        dataset=dataset.name,
+        columns=columns,
+        null_tokens=tuple(sorted({"", *dataset.null_tokens})),
+        true_tokens=true_tokens,
+        false_tokens=false_tokens,
+        csv=CsvConfig() if parquet else dataset.csv,
+        iso_dates=parquet,
+        reject_bad_values=options.bad_values is BadValue.reject,
+        deduplicate=dataset.deduplicate,
+        constraints=tuple(dataset.constraints),
+        clip_quantiles=(options.clip_quantiles[0], options.clip_quantiles[1]),
+    )
+
+
+def _check_columns(names: Sequence[str], headers: Sequence[str], dataset: DatasetConfig) -> None:
+    missing = [name for name in dataset.columns if name not in names]
+    extra = [name for name in names if name not in dataset.columns]
+    if missing:
+        raise SchemaError(
+            f"dataset '{dataset.name}': {len(missing)} declared columns are missing in the file: "
+            f"{', '.join(_with_hint(name, extra) for name in missing)}; correct the file or "
+            f"dataset.columns (csv.delimiter is {dataset.csv.delimiter!r})"
+        )
+    if extra:
+        lines = "; ".join(f"{name}: {{type: string, policy: {{action: drop}}}}" for name in extra)
+        raise SchemaError(
+            f"dataset '{dataset.name}': {len(extra)} columns of the file are not declared, so nothing says whether "
+            f"they are personal; add below dataset.columns: {lines}"
+        )
+
+
+def _with_hint(name: str, present: Sequence[str]) -> str:
+    close = difflib.get_close_matches(name, present, n=1)
+    return f"{name} (did you mean {close[0]}?)" if close else name
+
+
+def _dates(name: str, spec: ColumnSpec) -> tuple[DatePattern, ...]:
+    try:
+        return tuple(compile_format(text) for text in spec.formats)
+    except ConfigError as err:
+        raise ConfigError(f"dataset.columns.{name}.formats: {err}") from err
+
+
+def _boolean_tokens(dataset: DatasetConfig, parquet: bool) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    true = {token.lower() for token in dataset.true_tokens} | ({"true"} if parquet else set())
+    false = {token.lower() for token in dataset.false_tokens} | ({"false"} if parquet else set())
+    both = true & false
+    if both:
+        raise ConfigError(f"a token must be true or false, however dataset.true_tokens and false_tokens share {both}")
+    return tuple(sorted(true)), tuple(sorted(false))
+
+
+def _check_constraints(dataset: DatasetConfig) -> None:
+    for constraint in dataset.constraints:
+        types = {name: dataset.columns[name].type for name in constraint.used_columns}
+        if constraint.kind is ConstraintKind.sum and not set(types.values()) <= set(_NUMERIC):
+            raise ConfigError(f"constraint '{constraint.label}' adds numbers, however: {_listed(types)}")
+        if constraint.kind is ConstraintKind.inequality and len({_family(kind) for kind in types.values()}) > 1:
+            raise ConfigError(f"constraint '{constraint.label}' compares like with like, however: {_listed(types)}")
+
+
+def _family(kind: ColumnType) -> str:
+    if kind in _NUMERIC:
+        return "number"
+    return "moment" if kind in _TEMPORAL else kind.value
+
+
+def _listed(types: dict[str, ColumnType]) -> str:
+    return ", ".join(f"{name} is {kind.value}" for name, kind in types.items())

@@ -1,0 +1,270 @@
+"""What every synthesizer can do, and what is the same for all: checks before fitting, computed totals, the model folder.
+
+A model folder describes itself: `synthesizer.json` (kind, format version, configuration, checksums of the other
+files), `metadata.json`, `loss.csv`, and the files of the kind.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+import pandas as pd
+
+from tabveil.artifacts import atomic_folder, to_json
+from tabveil.config import SYNTHESIZER_CONFIGS, SynthesizerConfig
+from tabveil.errors import ConfigError, ModelFileError, NotFittedError, SchemaError, SynthesizerError, TrainingError
+from tabveil.schema import ColumnType, Metadata, canonical
+from tabveil.synthesizers.constraints import DerivedTotal, add_totals, derive_totals
+
+FORMAT = "tabveil-synthesizer"
+FORMAT_VERSION = 1
+MANIFEST, METADATA, LOSSES = "synthesizer.json", "metadata.json", "loss.csv"
+LOSS_COLUMNS = ["step", "train", "validation"]
+MIN_COUNT = 8  # a count of fewer rows is not written to a model folder
+
+
+@dataclasses.dataclass(frozen=True)
+class LossRecord:
+    """Mean loss per row since the last record; `validation` is None for models without a validation split."""
+
+    step: int
+    train: float
+    validation: float | None = None
+
+
+OnLoss = Callable[[LossRecord], None]
+
+
+class Synthesizer(ABC):
+    """A generative model of one table.
+
+    Args:
+        config: settings of this kind; `config.name` equals the class's `name`.
+    """
+
+    name: ClassVar[str]
+
+    def __init__(self, config: SynthesizerConfig) -> None:
+        self.config = config
+        self._metadata: Metadata | None = None
+        self._totals: tuple[DerivedTotal, ...] = ()
+        self._losses: list[LossRecord] = []
+        self._num_train_rows = 0
+
+    @property
+    def metadata(self) -> Metadata:
+        """Metadata of the fitted table.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        if self._metadata is None:
+            raise NotFittedError(f"synthesizer '{self.name}' must be fitted or loaded first: call fit()")
+        return self._metadata
+
+    @property
+    def num_train_rows(self) -> int:
+        """Rows the model was fitted on."""
+        return self._num_train_rows
+
+    @property
+    def loss_curve(self) -> pd.DataFrame:
+        """Columns step (int64), train and validation (float64, NaN when there is none); empty without a curve."""
+        frame = pd.DataFrame([dataclasses.asdict(record) for record in self._losses], columns=LOSS_COLUMNS)
+        return frame.astype({"step": "int64", "train": "float64", "validation": "float64"})
+
+    def fit(
+        self,
+        real_data: pd.DataFrame,
+        metadata: Metadata,
+        *,
+        progress: bool = False,
+        on_loss: OnLoss | None = None,
+    ) -> None:
+        """Learn the modelled columns of a table.
+
+        Args:
+            real_data: clean training rows with at least the modelled columns.
+            progress: show a progress bar on the terminal.
+            on_loss: called with every loss record as it comes.
+
+        Raises:
+            TrainingError: too few rows, no or missing columns, or the loss is not finite.
+            SchemaError: values do not fit the declared types.
+        """
+        table = self._checked(real_data, metadata)
+        self._totals, self._losses, self._num_train_rows = derive_totals(table, metadata), [], len(table)
+
+        def record(loss: LossRecord) -> None:
+            self._losses.append(loss)
+            if on_loss is not None:
+                on_loss(loss)
+
+        computed = {derived.total for derived in self._totals}
+        self._metadata = None
+        self._fit(table[[n for n in table.columns if n not in computed]], metadata, progress, record)
+        self._metadata = metadata
+
+    def sample(self, num_rows: int, seed: int) -> pd.DataFrame:
+        """New rows; the same model, `num_rows` and `seed` give the same rows.
+
+        Declared constraints other than computed totals may be broken: see `sample_chunks`.
+
+        Returns:
+            Canonical frame with the modelled columns in the metadata's order, shape (num_rows, num_columns).
+
+        Raises:
+            NotFittedError: before `fit`.
+            SynthesizerError: `num_rows` or `seed` is out of range.
+        """
+        metadata = self.metadata
+        if num_rows < 1:
+            raise SynthesizerError(f"num_rows must be positive, however: num_rows={num_rows}")
+        if not 0 <= seed < 2**31:
+            raise SynthesizerError(f"seed must be in [0, 2**31), however: seed={seed}")
+        table = add_totals(self._sample(num_rows, seed), self._totals)
+        return canonical(table[metadata.modelled_columns], metadata)
+
+    def save(self, folder: Path) -> None:
+        """Write the model folder; an existing one is replaced as a whole.
+
+        Raises:
+            NotFittedError: before `fit`.
+        """
+        metadata = _protected(self.metadata, self._num_train_rows, self._min_count)
+        with atomic_folder(folder) as target:
+            (target / METADATA).write_text(metadata.to_json(), encoding="utf-8")
+            self.loss_curve.to_csv(target / LOSSES, index=False, lineterminator="\n")
+            self._save(target)
+            files = {path.name: _sha256(path) for path in sorted(target.iterdir())}
+            (target / MANIFEST).write_text(to_json(self._manifest(files)), encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Inverse of `save`.
+
+        Raises:
+            ModelFileError: no model of this kind, corrupt, or of a newer format.
+        """
+        manifest = read_manifest(folder)
+        if manifest["kind"] != cls.name:
+            raise ModelFileError(f"{folder} must hold a '{cls.name}' model, however: kind={manifest['kind']!r}")
+        _verify(folder, manifest["files"])
+        try:
+            synthesizer = cls(SYNTHESIZER_CONFIGS[cls.name](**manifest["config"]))
+            synthesizer._metadata = Metadata.from_json((folder / METADATA).read_text(encoding="utf-8"))
+            synthesizer._totals = tuple(_total(record) for record in manifest["totals"])
+            synthesizer._num_train_rows = int(manifest["num_train_rows"])
+            synthesizer._losses = _losses(pd.read_csv(folder / LOSSES))
+            synthesizer._load(folder)
+        except (KeyError, TypeError, ValueError, OSError, ConfigError, SchemaError) as err:
+            raise ModelFileError(f"{folder} is not a complete model ({type(err).__name__}: {err}): train again") from err
+        return synthesizer
+
+    @abstractmethod
+    def _fit(self, table: pd.DataFrame, metadata: Metadata, progress: bool, on_loss: OnLoss) -> None:
+        """Learn every column of a checked, canonical table."""
+
+    @abstractmethod
+    def _sample(self, num_rows: int, seed: int) -> pd.DataFrame:
+        """The fitted columns, canonical dtypes, any order."""
+
+    @abstractmethod
+    def _save(self, folder: Path) -> None:
+        """Write the files of this kind."""
+
+    @abstractmethod
+    def _load(self, folder: Path) -> None:
+        """Read them; called with `config`, metadata and totals in place and checksums verified."""
+
+    @property
+    def _min_count(self) -> int:
+        return MIN_COUNT
+
+    def _checked(self, real_data: pd.DataFrame, metadata: Metadata) -> pd.DataFrame:
+        names = metadata.modelled_columns
+        if not names:
+            raise TrainingError("there must be at least one modelled column, however the metadata has none")
+        missing = [name for name in names if name not in real_data.columns]
+        if missing:
+            raise TrainingError(f"the training table must hold every modelled column, however these miss: {missing}")
+        if not real_data.columns.is_unique:
+            raise TrainingError("the training table's column names must be unique, however some are repeated")
+        if len(real_data) < self.config.min_rows:
+            raise TrainingError(
+                f"the training table must have at least {self.config.min_rows} rows, however: {len(real_data)} "
+                "(synthesizer.min_rows sets the limit)"
+            )
+        return canonical(real_data[names], metadata)
+
+    def _manifest(self, files: dict[str, str]) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "version": FORMAT_VERSION,
+            "kind": self.name,
+            "config": dataclasses.asdict(self.config),
+            "num_train_rows": self._num_train_rows,
+            "totals": [{**dataclasses.asdict(t), "type": t.type.value, "parts": list(t.parts)} for t in self._totals],
+            "files": files,
+        }
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """`synthesizer.json` of a model folder, its format checked.
+
+    Raises:
+        ModelFileError: missing, not JSON, foreign, or newer than this version reads.
+    """
+    path = folder / MANIFEST
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as err:
+        raise ModelFileError(f"{folder} must hold a model, however {MANIFEST} cannot be read: run the stage 'train'") from err
+    except ValueError as err:
+        raise ModelFileError(f"{path} must be JSON, however it is damaged: train again") from err
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise ModelFileError(f"{path} must describe a TabVeil model, however it was written by something else")
+    version = manifest.get("version")
+    if not isinstance(version, int) or version > FORMAT_VERSION:
+        raise ModelFileError(f"{path} must have format version <= {FORMAT_VERSION}, however: {version}: upgrade TabVeil")
+    if not isinstance(manifest.get("kind"), str) or not isinstance(manifest.get("files"), dict):
+        raise ModelFileError(f"{path} must name the model's kind and files, however one is missing: train again")
+    return manifest
+
+
+def _verify(folder: Path, files: dict[str, str]) -> None:
+    for name, expected in sorted(files.items()):
+        path = folder / name
+        if Path(name).name != name or not path.is_file():
+            raise ModelFileError(f"{folder} must hold the file {name}, however it is missing: train again")
+        if _sha256(path) != expected:
+            raise ModelFileError(f"{path} must have the checksum of {MANIFEST}, however it differs: train again")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _protected(metadata: Metadata, num_rows: int, min_count: int) -> Metadata:
+    """Metadata whose null fractions do not tell of fewer than `min_count` rows."""
+    columns = tuple(
+        dataclasses.replace(c, null_fraction=0.0) if c.null_fraction * num_rows < min_count else c
+        for c in metadata.columns
+    )
+    return dataclasses.replace(metadata, columns=columns)
+
+
+def _total(record: dict[str, Any]) -> DerivedTotal:
+    return DerivedTotal(record["total"], tuple(record["parts"]), ColumnType(record["type"]), record["decimals"])
+
+
+def _losses(frame: pd.DataFrame) -> list[LossRecord]:
+    rows = zip(frame["step"], frame["train"], frame["validation"], strict=True)
+    return [LossRecord(int(s), float(t), None if pd.isna(v) else float(v)) for s, t, v in rows]

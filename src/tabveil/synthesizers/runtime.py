@@ -1,0 +1,51 @@
+"""Process-wide settings of torch, numpy and random, set for one block and put back."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+
+@contextmanager
+def isolated(seed: int, num_threads: int, *, deterministic: bool = True) -> Iterator[None]:
+    """Run a block with seeded global generators and a fixed thread count.
+
+    The generators' states, the thread count, the deterministic mode and the flush-denormal mode are restored.
+
+    Args:
+        deterministic: refuse torch operations that have no deterministic implementation.
+    """
+    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
+    threads, was_deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    warn_only, fill = torch.is_deterministic_algorithms_warn_only_enabled(), _fill_memory()
+    flushed = _flushes_denormals()
+    with torch.random.fork_rng(devices=[]):
+        try:
+            random.seed(seed)
+            np.random.seed(seed)  # noqa: NPY002
+            torch.random.default_generator.manual_seed(seed)
+            torch.set_num_threads(num_threads)
+            torch.set_flush_denormal(True)
+            torch.use_deterministic_algorithms(deterministic)
+            torch.utils.deterministic.fill_uninitialized_memory = False
+            yield
+        finally:
+            torch.utils.deterministic.fill_uninitialized_memory = fill
+            torch.use_deterministic_algorithms(was_deterministic, warn_only=warn_only)
+            torch.set_flush_denormal(flushed)
+            torch.set_num_threads(threads)
+            np.random.set_state(numpy_state)  # noqa: NPY002
+            random.setstate(python_state)
+
+
+def _fill_memory() -> bool:
+    return bool(torch.utils.deterministic.fill_uninitialized_memory)
+
+
+def _flushes_denormals() -> bool:
+    """Whether this thread treats numbers below 1.2e-38 as zero (torch can set the mode but not tell it)."""
+    return float(torch.tensor(1e-38) * 0.01) == 0.0

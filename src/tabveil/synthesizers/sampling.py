@@ -1,0 +1,153 @@
+"""Any synthesizer's rows in chunks, without those that break a declared constraint."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tabveil.errors import SynthesizerError
+from tabveil.schema import ConstraintKind, ConstraintSpec
+from tabveil.synthesizers.base import Synthesizer
+
+MIN_JUDGED_ROWS = 1000  # the rejected share is judged from this many drawn rows on, and at the end
+
+
+@dataclass
+class SampleCounts:
+    """What `sample_chunks` did so far.
+
+    Attributes:
+        drawn: rows the synthesizer made.
+        rejected: rows dropped. A row that breaks several constraints counts once here and once per label below.
+        rejected_by: rows that broke each constraint, by its label.
+    """
+
+    drawn: int = 0
+    rejected: int = 0
+    rejected_by: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def rejected_fraction(self) -> float:
+        """Share of the drawn rows, in [0, 1]."""
+        return self.rejected / self.drawn if self.drawn else 0.0
+
+
+def sample_chunks(
+    synthesizer: Synthesizer,
+    num_rows: int,
+    seed: int,
+    chunk_rows: int = 20_000,
+    max_rejected_fraction: float = 0.9,
+    counts: SampleCounts | None = None,
+) -> Iterator[pd.DataFrame]:
+    """Exactly `num_rows` rows in which every constraint of `metadata.modelled_constraints` holds.
+
+    The rows follow from the model, `num_rows`, `seed` and `chunk_rows`. Memory is that of a few chunks, plus 8 bytes
+    a row for each `unique` constraint, which holds across the whole table.
+
+    Args:
+        chunk_rows: most rows of one yielded frame, and of one draw.
+        max_rejected_fraction: of the drawn rows; above it the constraints are too hard for the model.
+        counts: filled as the rows are drawn.
+
+    Yields:
+        Frames of `chunk_rows` rows (the last may be shorter) with a fresh index.
+
+    Raises:
+        SynthesizerError: too many rows rejected, or an argument out of range.
+    """
+    if num_rows < 1 or chunk_rows < 1:
+        raise SynthesizerError(
+            f"num_rows and chunk_rows must be positive, however: num_rows={num_rows}, chunk_rows={chunk_rows}"
+        )
+    source = _ValidRows(synthesizer, seed, chunk_rows, max_rejected_fraction, counts or SampleCounts())
+    return source.chunks(num_rows)
+
+
+class _ValidRows:
+    """Draws, filters, and keeps what is left over for the next chunk."""
+
+    def __init__(
+        self, synthesizer: Synthesizer, seed: int, chunk_rows: int, limit: float, counts: SampleCounts
+    ) -> None:
+        self.synthesizer, self.seed, self.chunk_rows = synthesizer, seed, chunk_rows
+        self.limit, self.counts, self.num_draws = limit, counts, 0
+        constraints = synthesizer.metadata.modelled_constraints
+        self.row_wise = [c for c in constraints if c.kind is not ConstraintKind.unique]
+        self.unique = [_UniqueKey(c) for c in constraints if c.kind is ConstraintKind.unique]
+        counts.rejected_by.update({c.label: 0 for c in constraints})
+
+    def chunks(self, num_rows: int) -> Iterator[pd.DataFrame]:
+        """Full chunks and a rest, `num_rows` rows in all."""
+        ready: list[pd.DataFrame] = []
+        num_ready = 0
+        for start in range(0, num_rows, self.chunk_rows):
+            wanted = min(self.chunk_rows, num_rows - start)
+            while num_ready < wanted:
+                ready.append(self._draw(wanted - num_ready))
+                num_ready += len(ready[-1])
+            joined = pd.concat(ready, ignore_index=True)
+            yield joined.iloc[:wanted].reset_index(drop=True)
+            ready, num_ready = [joined.iloc[wanted:]], num_ready - wanted
+        self._judge()
+
+    def _draw(self, num_missing: int) -> pd.DataFrame:
+        """Valid rows of one draw, sized by the share accepted so far."""
+        accepted_fraction = max(1 - self.counts.rejected_fraction, 0.01)
+        size = min(int(np.ceil(num_missing / accepted_fraction)), self.chunk_rows)
+        state = np.random.SeedSequence([self.seed, self.num_draws]).generate_state(1)[0]
+        self.num_draws += 1
+        table = self.synthesizer.sample(size, int(state) % 2**31)
+        valid = self._valid(table)
+        self.counts.drawn += size
+        self.counts.rejected += size - len(valid)
+        if self.counts.drawn >= MIN_JUDGED_ROWS:
+            self._judge()
+        return valid
+
+    def _valid(self, table: pd.DataFrame) -> pd.DataFrame:
+        broken = np.zeros(len(table), dtype=bool)
+        for constraint in self.row_wise:
+            broken |= self._counted(constraint, constraint.broken(table))
+        valid = table[~broken]
+        for key in self.unique:
+            valid = valid[~self._counted(key.constraint, key.repeated(valid))]
+        for key in self.unique:
+            key.remember(valid)
+        return valid
+
+    def _counted(self, constraint: ConstraintSpec, broken: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        self.counts.rejected_by[constraint.label] += int(broken.sum())
+        return broken
+
+    def _judge(self) -> None:
+        if self.counts.rejected_fraction > self.limit:
+            worst = max(self.counts.rejected_by.items(), key=lambda item: item[1])
+            raise SynthesizerError(
+                f"at most {self.limit:.0%} of the sampled rows may break a constraint, however: "
+                f"{self.counts.rejected_fraction:.1%} of {self.counts.drawn} did, most of them {worst[0]!r}: "
+                "train longer, drop the constraint, or raise sampling.max_rejected_fraction"
+            )
+
+
+class _UniqueKey:
+    """The keys handed out so far, as 64-bit hashes in ascending order."""
+
+    def __init__(self, constraint: ConstraintSpec) -> None:
+        self.constraint = constraint
+        self.seen: NDArray[np.uint64] = np.array([], dtype=np.uint64)
+
+    def repeated(self, table: pd.DataFrame) -> NDArray[np.bool_]:
+        """Rows whose key occurs earlier in `table` or in a remembered one."""
+        return np.asarray(self.constraint.broken(table) | np.isin(self._hashes(table), self.seen))
+
+    def remember(self, table: pd.DataFrame) -> None:
+        """Mark the keys of accepted rows as used."""
+        self.seen = np.union1d(self.seen, self._hashes(table))
+
+    def _hashes(self, table: pd.DataFrame) -> NDArray[np.uint64]:
+        return np.asarray(pd.util.hash_pandas_object(table[self.constraint.columns], index=False), dtype=np.uint64)
