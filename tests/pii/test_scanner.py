@@ -215,6 +215,11 @@ def test_invisible_characters_and_full_width_letters_do_not_hide_an_email():
     assert types_of(["ok"] * 50 + ["ｊｏ＠ａｃｍｅ．ｏｒｇ"]) == ["EMAIL_ADDRESS"]
 
 
+def test_bare_name_among_sentences_is_found():
+    notes = ["the instalment was booked as usual"] * 500 + ["Anna Schmidt"]
+    assert types_of(notes) == ["NAME"]
+
+
 def test_nul_character_does_not_hide_a_value():
     assert types_of(["ok", "ok\x00 jo@acme.org"]) == ["EMAIL_ADDRESS"]
 

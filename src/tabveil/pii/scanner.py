@@ -31,6 +31,7 @@ _EVENT_DATE = (
     "created", "update", "updated", "payment", "due", "end", "close", "closed", "maturity", "booking", "order",
     "transaction", "event", "founded", "release",
 )  # fmt: skip
+_PROSE_SHARE = 0.2
 _CARD_SHARE = 0.3  # of the long digit runs in a text column that must check out when nothing else vouches for them
 
 
@@ -165,12 +166,12 @@ def _mention_hits(column: DistinctColumn, whole: Mapping[str, Hits], clock: _Clo
     explained = np.zeros(len(column.values), dtype=bool)
     for cells in whole.values():
         explained |= cells
-    sentence = _matches(column.values, r"\S+\s+\S+\s+\S+")
+    textual = _textual(column)
     hits: dict[str, Hits] = {}
     for mention in mentions.MENTIONS:
         if mention.type == "NAME" and "ADDRESS" in whole:
             continue  # streets are named after people
-        reach = ~explained if mention.anywhere else (sentence & ~explained)
+        reach = ~explained if mention.anywhere else (textual & ~explained)
         candidates = np.flatnonzero(reach & _matches(column.values, mention.prefilter))
         unsure: list[tuple[int, str]] = []
         for step, position in enumerate(candidates):
@@ -183,6 +184,13 @@ def _mention_hits(column: DistinctColumn, whole: Mapping[str, Hits], clock: _Clo
                     unsure.append((int(position), span.type))
         _accept_unsure(column, candidates, unsure, hits)
     return hits
+
+
+def _textual(column: DistinctColumn) -> Hits:
+    """Values to read as text: of three words or more; of two, where a fifth of the column is sentences."""
+    sentences = _matches(column.values, r"\S+\s+\S+\s+\S+\s+\S+")
+    is_prose = column.cells(sentences) >= _PROSE_SHARE * column.num_cells
+    return _matches(column.values, r"\S\s+\S" if is_prose else r"\S\s+\S+\s+\S")
 
 
 def _accept_unsure(

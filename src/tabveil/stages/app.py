@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NoReturn
 
 import hydra
 from hydra import compose, initialize_config_dir
@@ -71,16 +72,23 @@ def timings_dir(root: Path) -> Path:
 def run_hydra(job: Callable[[DictConfig], object]) -> None:
     """Run `job` under Hydra with this process's command line; every known error ends as one line and exit code 2."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through to the border below
+
+    def guarded(cfg: DictConfig) -> object:
+        try:
+            return job(cfg)
+        except TabVeilError as err:  # here already, since Hydra prints lines of its own about what it sees
+            fail(str(err))
+
     try:
         decorate = hydra.main(config_path=str(conf_dir()), config_name="config", version_base=HYDRA_VERSION_BASE)
-        decorate(job)()
+        decorate(guarded)()
     except (HydraException, OmegaConfBaseException) as err:
         fail(one_line(err))
     except TabVeilError as err:
         fail(str(err))
 
 
-def fail(message: str) -> None:
+def fail(message: str) -> NoReturn:
     """Print ``error: <message>`` and leave with exit code 2."""
     print(f"error: {message}", file=sys.stderr)
     raise SystemExit(EXIT_ERROR)

@@ -48,9 +48,6 @@ def run(config: Config, artifacts: Artifacts) -> None:
     )
     train_data, holdout_data = clean.iloc[train].reset_index(drop=True), clean.iloc[holdout].reset_index(drop=True)
     digests = IdentityDigests.build(table, [c for c in columns if c.generated or c.action is Action.drop], key)
-    actions = {
-        c.name: {"action": c.action.value, "semantic_type": c.semantic_type, "reason": c.reason} for c in columns
-    }
 
     write_parquet(artifacts.train_data, train_data)
     write_parquet(artifacts.holdout_data, holdout_data)
