@@ -34,9 +34,19 @@ def clone_to(folder: Path) -> Path:
         if source.is_file():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, folder / name)
-    for command in (["init", "-q"], ["add", "-A"], ["-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "x"]):
+    for command in (
+        ["init", "-q"],
+        ["add", "-A"],
+        ["-c", "user.name=t", "-c", "user.email=t@example.com", "commit", "-qm", "x"],
+    ):
         subprocess.run(["git", *command], cwd=folder, check=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def make_clone() -> Callable[[Path], Path]:
+    """``make_clone(folder)``: a fresh clone in an empty folder."""
+    return clone_to
 
 
 @pytest.fixture
@@ -60,13 +70,17 @@ Run = Callable[..., subprocess.CompletedProcess[str]]
 def run_in(clean_environment: dict[str, str]) -> Run:
     """``run_in(folder, "dvc", "repro", check=False)``: run a command with the clone's own code."""
 
-    def run(folder: Path, *command: str, check: bool = True, timeout: float = 900.0) -> subprocess.CompletedProcess[str]:
+    def run(
+        folder: Path, *command: str, check: bool = True, timeout: float = 900.0
+    ) -> subprocess.CompletedProcess[str]:
         environment = {**clean_environment, "PYTHONPATH": str(folder / "src"), "OMP_NUM_THREADS": "1"}
         result = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=timeout
         )
         if check and result.returncode != 0:
-            pytest.fail(f"{' '.join(command)} exited {result.returncode}\n{result.stdout[-4000:]}\n{result.stderr[-4000:]}")
+            pytest.fail(
+                f"{' '.join(command)} exited {result.returncode}\n{result.stdout[-4000:]}\n{result.stderr[-4000:]}"
+            )
         return result
 
     return run

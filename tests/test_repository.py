@@ -118,7 +118,9 @@ def test_the_lock_file_pins_what_pyproject_asks_for(repository):
 
 def test_every_room_is_in_the_architecture(repository):
     text = (repository / "ARCHITECTURE.md").read_text()
-    rooms = {p.stem for p in (repository / "src" / PACKAGE).iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
+    rooms = {
+        p.stem for p in (repository / "src" / PACKAGE).iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()
+    }
     assert sorted(room for room in rooms - {"__init__"} if f"`{room}" not in text) == []
 
 

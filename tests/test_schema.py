@@ -139,10 +139,17 @@ def test_duplicate_names_are_refused():
 
 
 def test_canonical_gives_one_dtype_per_type():
-    types = {"i": ColumnType.integer, "f": ColumnType.decimal, "b": ColumnType.boolean, "s": ColumnType.string, "d": ColumnType.date}
+    types = {
+        "i": ColumnType.integer,
+        "f": ColumnType.decimal,
+        "b": ColumnType.boolean,
+        "s": ColumnType.string,
+        "d": ColumnType.date,
+    }
     metadata = Metadata(dataset="d", columns=tuple(column(name, type_) for name, type_ in types.items()))
     table = pd.DataFrame(
-        {"i": [1.0, np.nan], "f": [1, 2], "b": [True, None], "s": ["x", np.nan], "d": ["2020-01-01", None]}, index=[5, 9]
+        {"i": [1.0, np.nan], "f": [1, 2], "b": [True, None], "s": ["x", np.nan], "d": ["2020-01-01", None]},
+        index=[5, 9],
     )
     result = canonical(table, metadata)
     assert [str(dtype) for dtype in result.dtypes] == ["Int64", "float64", "boolean", "object", "datetime64[us]"]

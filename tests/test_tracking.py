@@ -17,8 +17,6 @@ from tabveil.config import Config
 from tabveil.stages.app import compose_config
 from tabveil.tracking import Tracker, store_uri
 
-pytestmark = pytest.mark.filterwarnings("ignore:.*:DeprecationWarning", "ignore:.*:FutureWarning", "ignore:.*:ResourceWarning")
-
 
 @pytest.fixture(scope="module")
 def config(repository: Path) -> Config:
@@ -51,7 +49,7 @@ def test_a_run_holds_parameters_losses_scores_and_tables_but_no_row(tracker: Tra
     pq.write_table(pa.table({"secret_column": ["secret-value"] * 3}), table)
     run_id = tracker.start("tvae")
     losses = pd.DataFrame({"step": [50, 100], "train": [3.0, 2.0], "validation": [float("nan"), 2.5]})
-    tracker.log_losses(run_id, losses.to_dict("records"))
+    tracker.log_losses(run_id, losses)
     tracker.log_metrics(run_id, {"quality/overall": 0.97, "utility/tstr": float("nan")})
     tracker.log_table(run_id, table, "training")
     tracker.finish(run_id)
@@ -100,8 +98,9 @@ def test_two_processes_may_meet_a_fresh_store_at_once(tmp_path: Path, repository
         "from tabveil.tracking import Tracker; print(Tracker(compose_config([]), Path(sys.argv[1])).start('x'))"
     )
     command = [sys.executable, "-c", code, str(tmp_path)]
+    pipe = subprocess.PIPE
     processes = [
-        subprocess.Popen(command, cwd=repository, env=clean_environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        subprocess.Popen(command, cwd=repository, env=clean_environment, stdout=pipe, stderr=pipe, text=True)
         for _ in range(2)
     ]
     answers = [process.communicate(timeout=120) for process in processes]

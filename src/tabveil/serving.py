@@ -21,7 +21,7 @@ DEFAULTS = {"num_rows": 1000, "seed": 0}
 LIMITS = {"num_rows": (1, 10_000_000), "seed": (0, 2**31 - 1)}
 
 
-class SynthesizerModel(PythonModel):
+class SynthesizerModel(PythonModel):  # type: ignore[misc]
     """Samples rows; `model_input` is ignored, `params` holds `num_rows` and `seed`."""
 
     def load_context(self, context: PythonModelContext) -> None:

@@ -25,6 +25,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pandas as pd
 from filelock import FileLock
 
 import tabveil
@@ -111,7 +112,7 @@ class Tracker:
             if client.get_experiment_by_name(self.experiment) is None:
                 location = (home / "artifacts").as_uri() if uri.startswith("sqlite:") else None
                 client.create_experiment(self.experiment, artifact_location=location)
-        return client  # type: ignore[no-any-return]
+        return client
 
     def start(self, name: str, *, parent_run_id: str | None = None, source_run_id: str | None = None) -> str:
         """Start a run with the configuration's parameters and the tags that lead back to code and data.
@@ -154,13 +155,17 @@ class Tracker:
             return run_id
         return self.start(name, parent_run_id=self.config.tracking.parent_run_id, source_run_id=run_id)
 
-    def log_losses(self, run_id: str, records: list[dict[str, float]]) -> None:
-        """Loss curves: ``{"step": 50, "train": 31.2, "validation": 32.0}`` -> metrics loss/train, loss/validation (NaN: left out)."""
+    def log_losses(self, run_id: str, losses: pd.DataFrame) -> None:
+        """Loss curves as metrics loss/train and loss/validation; NaN is left out.
+
+        Args:
+            losses: columns step, train, validation.
+        """
         from mlflow.entities import Metric
 
         metrics = [
             Metric(f"loss/{part}", float(record[part]), 0, int(record["step"]))
-            for record in records
+            for record in losses.to_dict("records")
             for part in ("train", "validation")
             if math.isfinite(record[part])
         ]

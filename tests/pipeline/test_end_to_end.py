@@ -16,8 +16,6 @@ import pytest
 
 from tabveil.artifacts import STAGES, Artifacts
 
-from ..conftest import clone_to
-
 pytestmark = pytest.mark.pipeline
 
 EMAILS = [f"person{i}@bank.test" for i in range(1200)]
@@ -37,9 +35,9 @@ def write_accounts(path: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory, clean_environment) -> Path:
+def project(tmp_path_factory: pytest.TempPathFactory, make_clone, clean_environment) -> Path:
     """A clone that is set to a small dataset, drafted by new_dataset and run once."""
-    folder = clone_to(tmp_path_factory.mktemp("pipeline") / "clone")
+    folder = make_clone(tmp_path_factory.mktemp("pipeline") / "clone")
     write_accounts(folder / "accounts.csv")
     environment = {**clean_environment, "PYTHONPATH": str(folder / "src")}
     for command in (
@@ -61,7 +59,9 @@ def artifact_paths(folder: Path) -> list[Path]:
 
 
 def leftovers(folder: Path) -> list[Path]:
-    return [path for path in (folder / "artifacts").rglob("*") if path.name.startswith(".") and path.name.endswith(".tmp")]
+    return [
+        path for path in (folder / "artifacts").rglob("*") if path.name.startswith(".") and path.name.endswith(".tmp")
+    ]
 
 
 def test_every_artifact_is_there_and_nothing_is_half_written(project: Path):
@@ -106,7 +106,9 @@ def test_the_model_is_registered_and_samples(project: Path, run_in):
 
 
 @pytest.mark.parametrize("stage", STAGES)
-def test_a_killed_stage_leaves_nothing_half_written_and_can_be_repeated(stage: str, project: Path, run_in, clean_environment):
+def test_a_killed_stage_leaves_nothing_half_written_and_can_be_repeated(
+    stage: str, project: Path, run_in, clean_environment
+):
     outputs = [path for path in artifact_paths(project) if path.is_relative_to(project / "artifacts" / stage)]
     run_in(project, "dvc", "repro")
     before = {path: path.read_bytes() for path in outputs if path.is_file()}

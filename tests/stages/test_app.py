@@ -18,7 +18,9 @@ import pytest
     ],
 )
 def test_a_wrong_override_is_one_line(override, message, repository, run_in):
-    result = run_in(repository, sys.executable, "-m", "tabveil.stages.pull", override, "hydra.run.dir=/tmp/x", check=False)
+    result = run_in(
+        repository, sys.executable, "-m", "tabveil.stages.pull", override, "hydra.run.dir=/tmp/x", check=False
+    )
     assert result.returncode != 0
     lines = result.stderr.strip().splitlines()
     assert len(lines) == 1

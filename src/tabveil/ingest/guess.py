@@ -17,7 +17,7 @@ BOOLEAN_WORDS = ({"true", "false"}, {"yes", "no"}, {"y", "n"}, {"t", "f"})
 EXTRA_NULLS = ("?", ".", "--", "#N/A", "#NA", "n/a", "na", "N.A.", "\\N", "<NA>", "(null)", "NaT", "NONE", "nil", "NIL")
 WORD_NULLS = ("none", "missing", "Missing", "unknown", "Unknown", "not available", "Not available", "#REF!", "#VALUE!")
 _KEY_HEADER = re.compile(
-    r"(^|_)(id|ids|uuid|guid|key|no|nr|number|nummer|num|ref|reference|code|index|ma|ma_so)$|^(id|uuid|ma)_|kundennummer$"
+    r"(^|_)(id|ids|uuid|guid|key|no|nr|number|nummer|ref|reference|code|index|ma|ma_so)$|^(id|uuid|ma)_|kundennummer$"
 )
 _PERSON_HEADER = re.compile(
     r"(^|_)(customer|client|person|user|member|patient|employee|account|holder|borrower|applicant|kunde|kunden|"

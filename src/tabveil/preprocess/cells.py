@@ -22,12 +22,14 @@ BLANKS = r"[\x{0009}-\x{000D}\x{0020}\x{00A0}\x{2007}\x{200B}-\x{200D}\x{202F}\x
 _MAX_DOUBLE = 1.7976931348623157e308
 
 
-def trimmed(text: ir.StringValue, null_tokens: tuple[str, ...]) -> ir.StringValue:
-    """Text without blanks at its ends; NULL for a null token."""
-    bare = text.re_replace(f"^{BLANKS}|{BLANKS}$", "")
-    for token in null_tokens:
-        bare = bare.nullif(token)
-    return bare
+def bare(text: ir.StringValue) -> ir.StringValue:
+    """Text without blanks, NBSP and zero-width characters at its ends."""
+    return text.re_replace(f"^{BLANKS}|{BLANKS}$", "")
+
+
+def without_nulls(text: ir.StringValue, null_tokens: tuple[str, ...]) -> ir.StringValue:
+    """NULL where the text is a null token."""
+    return ibis.cases((text.isin(list(null_tokens)), ibis.null("string")), else_=text)
 
 
 def typed(text: ir.StringValue, column: ColumnPlan, spec: TableSpec, sign: str | None) -> ir.Value:

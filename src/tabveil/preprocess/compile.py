@@ -2,9 +2,9 @@
 
 ::
 
-    raw -> trimmed -> typed -> judged -> accepted -> applied -> checked
+    raw -> bare -> trimmed -> typed -> judged -> accepted -> applied -> checked
 
-`trimmed` cleans text, `typed` casts, `judged` names what is wrong with a row, `accepted` numbers repetitions,
+`bare` trims text, `trimmed` knows what is missing, `typed` casts, `judged` names what is wrong with a row, `accepted` numbers repetitions,
 `applied` clips and imputes with fitted literals, `checked` tests the constraints on the final values. Every step
 is materialised, so that no expression is computed twice and the statements stay readable. Internal columns begin
 with an underscore, which no declared name does.
@@ -62,12 +62,19 @@ def to_sql(expression: ir.Table, dialect: str = "duckdb") -> str:
     return str(ibis.to_sql(expression, dialect=dialect))
 
 
-def trim_step(spec: TableSpec, source: str, dialect: str = "duckdb") -> Step:
-    """`raw` -> `trimmed`: declared names, text without blanks, null tokens as NULL."""
+def bare_step(spec: TableSpec, source: str, dialect: str = "duckdb") -> Step:
+    """`raw` -> `bare`: declared names, text without blanks at its ends."""
     schema = {"_row": "int64", **{column.source: "string" for column in spec.columns}}
     raw = ibis.table(schema, name=source)
-    values = {column.name: cells.trimmed(raw[column.source], spec.null_tokens) for column in spec.columns}
-    return Step("trimmed", to_sql(raw.select("_row", **values), dialect))
+    values = {column.name: cells.bare(raw[column.source]) for column in spec.columns}
+    return Step("bare", to_sql(raw.select("_row", **values), dialect))
+
+
+def trim_step(spec: TableSpec, dialect: str = "duckdb") -> Step:
+    """`bare` -> `trimmed`: null tokens as NULL."""
+    table = ibis.table({"_row": "int64", **dict.fromkeys(spec.names, "string")}, name="bare")
+    values = {name: cells.without_nulls(table[name], spec.null_tokens) for name in spec.names}
+    return Step("trimmed", to_sql(table.select("_row", **values), dialect))
 
 
 def type_step(spec: TableSpec, signs: dict[str, str], dialect: str = "duckdb") -> Step:

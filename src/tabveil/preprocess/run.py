@@ -79,7 +79,8 @@ def _run_steps(
         for table in done:
             connection.execute(f'DROP TABLE "{table}"')
 
-    run(steps.trim_step(spec, raw.table))
+    run(steps.bare_step(spec, raw.table))
+    run(steps.trim_step(spec), "bare")
     signs = fit_signs(connection, spec)
     run(steps.type_step(spec, signs), "trimmed")
     run(steps.judge_step(spec))

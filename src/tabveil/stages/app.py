@@ -23,6 +23,7 @@ from tabveil.config import Config, load_config, project_root
 from tabveil.errors import ConfigError, TabVeilError
 
 HYDRA_VERSION_BASE = "1.3"
+_STARTED = time.perf_counter()  # this module is the first that a stage loads
 EXIT_ERROR = 2
 StageRun = Callable[[Config, Artifacts], None]
 
@@ -51,13 +52,10 @@ def stage_app(name: str, run: StageRun) -> Callable[[], None]:
     """The `main` of a stage: compose, type-check, run, record the seconds in `.tabveil/timings/<name>.json`."""
 
     def main() -> None:
-        root = project_root()
-        os.chdir(root)
-
         def job(cfg: DictConfig) -> None:
-            started = time.perf_counter()
+            root = project_root()
             run(load_config(cfg), Artifacts(root / "artifacts"))
-            write_json(timings_dir(root) / f"{name}.json", {"stage": name, "seconds": time.perf_counter() - started})
+            write_json(timings_dir(root) / f"{name}.json", {"stage": name, "seconds": time.perf_counter() - _STARTED})
 
         run_hydra(job)
 
@@ -80,6 +78,7 @@ def run_hydra(job: Callable[[DictConfig], object]) -> None:
             fail(str(err))
 
     try:
+        os.chdir(project_root())  # Hydra's relative output folders belong to the project
         decorate = hydra.main(config_path=str(conf_dir()), config_name="config", version_base=HYDRA_VERSION_BASE)
         decorate(guarded)()
     except (HydraException, OmegaConfBaseException) as err:

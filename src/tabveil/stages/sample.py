@@ -11,6 +11,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import asdict
 from pathlib import Path
 
 import pandas as pd
@@ -49,7 +50,7 @@ def run(config: Config, artifacts: Artifacts) -> None:
     )
     if written != num_rows:
         raise SynthesizerError(f"asked for {num_rows} rows, however {written} were sampled")
-    write_json(artifacts.sample_info, {"num_rows": written, "seed": options.seed, **generator.counts.to_dict()})
+    write_json(artifacts.sample_info, {"num_rows": written, "seed": options.seed, **asdict(generator.counts)})
 
 
 def write_chunks(chunks: Iterator[pd.DataFrame], metadata: Metadata, parquet: Path, csv: Path) -> int:

@@ -50,7 +50,7 @@ def track(config: Config, artifacts: Artifacts, synthesizer: Synthesizer, metada
     """Start the MLflow run, log what was learned, and return what later stages need to find it."""
     tracker = Tracker(config, project_root())
     run_id = tracker.start(config.synthesizer.name, parent_run_id=config.tracking.parent_run_id)
-    tracker.log_losses(run_id, synthesizer.loss_curve.to_dict("records"))
+    tracker.log_losses(run_id, synthesizer.loss_curve)
     tracker.log_table(run_id, artifacts.train_data, "training")
     tracker.log_table(run_id, artifacts.holdout_data, "holdout")
     tracker.log_files(run_id, {artifacts.loss_curve: ""})
