@@ -92,12 +92,13 @@ def inspect_dialect(path: Path) -> DialectGuess:
     samples = {(c.delimiter, c.quote): _sample(path, c) for c in candidates}
     scores = {key: _agreement(records) for key, records in samples.items()}
     best = max(scores, key=lambda key: scores[key])
-    if scores[best][0] < _MIN_AGREEING_FRACTION:
+    one_column = scores[best][1] == 1
+    if scores[best][0] < _MIN_AGREEING_FRACTION or (one_column and _delimited(samples)):
         raise UnreadableFileError(
             f"{path.name} must have the same number of fields in every line, however no delimiter of "
             f"{', '.join(repr(d) for d in DELIMITERS)} makes its lines agree: is it a table?"
         )
-    if scores[best][1] == 1:
+    if one_column:
         best = (",", '"')
         notes.append("no delimiter found: read as a table of one column")
     csv = CsvConfig(delimiter=best[0], quote=best[1], encoding=encoding)
@@ -110,6 +111,11 @@ def _sample(path: Path, csv: CsvConfig) -> list[list[str]]:
     """The first records; a malformed one is an empty list."""
     with open_text(path, csv.encoding) as file:
         return [fields or [] for fields, _ in itertools.islice(read_records(file, csv), SAMPLE_RECORDS)]
+
+
+def _delimited(samples: dict[tuple[str, str], list[list[str]]]) -> bool:
+    """Whether some delimiter cuts every other record: then it is no table of one column."""
+    return any(sum(len(fields) > 1 for fields in records) >= 0.5 * len(records) for records in samples.values())
 
 
 def _agreement(records: list[list[str]]) -> tuple[float, int, int]:

@@ -25,6 +25,7 @@ from tabveil.errors import UnreadableFileError
 from tabveil.ingest.inspect import BYTE_ORDER_MARKS
 
 CHUNK_ROWS = 8192
+_BLANK_LINE = " \t\r\n\x1a"  # old DOS programs end a text with 0x1A
 
 
 @dataclass(frozen=True)
@@ -116,7 +117,7 @@ def read_records(file: IO[str], csv: CsvConfig) -> Iterator[tuple[list[str] | No
         except csv_module.Error:
             yield None, lines.cut()
             continue
-        if not fields or (len(fields) == 1 and not fields[0].strip("\x1a")):
+        if len(fields) <= 1 and not "".join(lines.record).strip(_BLANK_LINE):
             continue
         if any("\x00" in line for line in lines.record):
             yield None, "".join(lines.record).replace("\x00", "\ufffd")

@@ -4,10 +4,10 @@
 
     raw -> bare -> trimmed -> typed -> judged -> accepted -> applied -> checked
 
-`bare` trims text, `trimmed` knows what is missing, `typed` casts, `judged` names what is wrong with a row, `accepted` numbers repetitions,
-`applied` clips and imputes with fitted literals, `checked` tests the constraints on the final values. Every step
-is materialised, so that no expression is computed twice and the statements stay readable. Internal columns begin
-with an underscore, which no declared name does.
+`bare` trims text, `trimmed` knows what is missing, `typed` casts, `judged` names what is wrong with a row,
+`accepted` numbers repetitions, `applied` clips and imputes with fitted literals, `checked` tests the constraints on
+the final values. Every step is materialised, so that no expression is computed twice and the statements stay
+readable. Internal columns begin with an underscore, which no declared name does.
 """
 
 from __future__ import annotations

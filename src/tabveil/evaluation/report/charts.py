@@ -6,6 +6,9 @@ grey by the outline). Data are inline records with a declared type, so that Alta
 
 from __future__ import annotations
 
+import csv
+import io
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
@@ -32,6 +35,15 @@ SCORES = (  # label, metric, floor, ceiling
 )  # fmt: skip
 
 
+def _inline(records: Sequence[Mapping[str, Any]]) -> alt.Data:
+    """Records as CSV text: compact in the page, and nothing for Altair to copy or check value by value."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(records[0]) if records else ["empty"], lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return alt.Data(values=text.getvalue(), format=alt.CsvDataFormat(type="csv"))
+
+
 def histogram_chart(histogram: Histogram) -> alt.Chart | alt.LayerChart:
     """Real beside synthetic: filled bars and an outline for numbers and dates, paired bars for levels."""
     return _level_bars(histogram) if histogram.kind == "level" else _number_bars(histogram)
@@ -46,7 +58,7 @@ def _records(histogram: Histogram) -> list[dict[str, Any]]:
 
 
 def _level_bars(histogram: Histogram) -> alt.Chart:
-    data = alt.Data(values=_records(histogram))
+    data = _inline(_records(histogram))
     return (
         alt.Chart(data, height=alt.Step(9))
         .mark_bar(cornerRadiusEnd=1.5)
@@ -80,12 +92,12 @@ def _number_bars(histogram: Histogram) -> alt.LayerChart:
     x = alt.X(f"start:{kind}", title=None, axis=axis, scale=alt.Scale(zero=False, nice=False))
     y = alt.Y("height:Q", title=None, axis=alt.Axis(format="~%", tickCount=4))
     bars = (
-        alt.Chart(alt.Data(values=[r for r in records if r["series"] == "real"]))
-        .mark_bar(color=REAL, opacity=0.75, binSpacing=1)
-        .encode(x=x, x2="end", y=y, tooltip=_tooltips("range"))
+        alt.Chart(_inline([r for r in records if r["series"] == "real"]))
+        .mark_rect(color=REAL, opacity=0.7)
+        .encode(x=x, x2="end", y=y, y2=alt.datum(0), tooltip=_tooltips("range"))
     )
     line = (
-        alt.Chart(alt.Data(values=outline))
+        alt.Chart(_inline(outline))
         .mark_line(color=SYNTHETIC, interpolate="step-after", strokeWidth=2)
         .encode(x=alt.X(f"start:{kind}"), y="height:Q")
     )
@@ -118,12 +130,13 @@ def heatmap_columns(associations: Associations) -> list[int]:
     return sorted(int(position) for position in np.argsort(-strength, kind="stable")[:MAX_HEATMAP_COLUMNS])
 
 
-def heatmap_chart(associations: Associations, which: str, side: float = 330) -> alt.Chart:
+def heatmap_chart(associations: Associations, which: str, side: float = 330, names_shown: bool = False) -> alt.Chart:
     """Heat map of one matrix.
 
     Args:
         which: "real", "synthetic" or "difference" (synthetic minus real).
         side: width and height in pixels.
+        names_shown: column names along the left edge, however many there are; the tooltips have them anyway.
     """
     shown = heatmap_columns(associations)
     matrices = {"real": associations.real, "synthetic": associations.synthetic}
@@ -134,13 +147,15 @@ def heatmap_chart(associations: Associations, which: str, side: float = 330) -> 
         for row, first in enumerate(names)
         for column, second in enumerate(names)
     ]
-    axis = alt.Axis(labels=len(names) <= 24, ticks=False, domain=False, labelLimit=90, labelFontSize=9)
+    size = max(min(0.8 * side / max(len(names), 1), 10.0), 4.0)
+    axis = alt.Axis(labels=len(names) <= 16, ticks=False, domain=False, labelLimit=110, labelFontSize=size)
+    side_axis = alt.Axis(labels=names_shown or len(names) <= 16, ticks=False, domain=False, labelLimit=150, labelFontSize=size, labelOverlap=False)
     return (
-        alt.Chart(alt.Data(values=records), width=side, height=side)
+        alt.Chart(_inline(records), width=side, height=side)
         .mark_rect()
         .encode(
             x=alt.X("a:N", sort=None, title=None, axis=axis),
-            y=alt.Y("b:N", sort=None, title=None, axis=axis),
+            y=alt.Y("b:N", sort=None, title=None, axis=side_axis),
             color=alt.Color(
                 "v:Q",
                 scale=alt.Scale(scheme="blueorange", domain=[-1, 1], clamp=True),
@@ -162,8 +177,8 @@ def scores_chart(metrics: dict[str, float]) -> alt.LayerChart:
         for label, name, floor, ceiling in SCORES
         if name in metrics
     ]
-    base = alt.Chart(alt.Data(values=records), height=alt.Step(30)).encode(
-        y=alt.Y("score:N", sort=None, title=None, axis=alt.Axis(labelLimit=190, ticks=False, domain=False))
+    base = alt.Chart(_inline(records), height=alt.Step(30)).encode(
+        y=alt.Y("score:N", sort=[record["score"] for record in records], title=None, axis=alt.Axis(labelLimit=190, ticks=False, domain=False))
     )
     scale = alt.Scale(domain=[0, 1])
     span = base.mark_rule(strokeWidth=8, strokeCap="round", color=NEUTRAL, opacity=0.45).encode(
@@ -189,7 +204,7 @@ def loss_chart(loss_curve: pd.DataFrame) -> alt.Chart:
     ]
     scale = alt.Scale(domain=["train", "validation"], range=[REAL, SYNTHETIC])
     return (
-        alt.Chart(alt.Data(values=records), height=220)
+        alt.Chart(_inline(records), height=220)
         .mark_line(strokeWidth=2)
         .encode(
             x=alt.X("step:Q", title="training step", axis=alt.Axis(grid=False, tickCount=6)),
@@ -216,7 +231,7 @@ def distances_chart(distances: Distances) -> alt.Chart:
     ]
     scale = alt.Scale(domain=[label for label, _ in labels], range=[REAL, SYNTHETIC])
     return (
-        alt.Chart(alt.Data(values=records), height=220)
+        alt.Chart(_inline(records), height=220)
         .mark_area(interpolate="step-after", line=True, fillOpacity=0.25)
         .encode(
             x=alt.X("distance:Q", title="distance to the nearest training row", axis=alt.Axis(grid=False, tickCount=6)),

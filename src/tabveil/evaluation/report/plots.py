@@ -55,7 +55,7 @@ def _titled_histogram(evaluation: Evaluation, name: str) -> alt.TopLevelMixin:
 
 def _correlation(evaluation: Evaluation) -> alt.TopLevelMixin:
     parts = [
-        charts.heatmap_chart(evaluation.associations, which).properties(title=which)
+        charts.heatmap_chart(evaluation.associations, which, side=460, names_shown=which == "real").properties(title=which)
         for which in ("real", "synthetic", "difference")
     ]
     return alt.hconcat(*parts)
