@@ -245,8 +245,8 @@ class TVAEConfig(SynthesizerConfig):
     latent_dim: int = 32
     encoder_dim: int = 256
     decoder_dim: int = 256
-    dropout: float = 0.2
-    weight_decay: float = 1.5  # on the autoregressive matrices
+    dropout: float = 0.25
+    weight_decay: float = 1.0  # on the autoregressive matrices
     ema_decay: float = 0.99
     patience: int = 6  # validation checks without improvement before training stops
     validate_every: int = 50  # steps

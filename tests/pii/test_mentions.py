@@ -82,7 +82,7 @@ def test_redacted_text_holds_no_value(value):
 
 
 def test_long_text_takes_no_quadratic_time():
-    text = "a" * 300_000 + "@ " + "a.b-" * 50_000 + "1 2 3 " * 50_000
+    text = "a" * 200_000 + "@ " + "a.b-" * 20_000 + "1 2 3 " * 20_000 + "7" * 200_000
     started = time.monotonic()
     assert redact(text) == text
     assert time.monotonic() - started < 20

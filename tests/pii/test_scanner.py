@@ -155,6 +155,8 @@ TRAPS = {
         ["Payment of 1,234.56 on 2020-01-05 received", "Loan 4711 approved on 05.01.2020",
          "Called about the rate of 3.5 %", "anh ấy đã trả nợ đúng hạn", "Kunde hat am Montag bezahlt",
          "Ref 20200105-123456 booked twice today"], NUM_ROWS),
+    "cities with postcodes": RNG.choice(
+        ["70000 Thành phố Hồ Chí Minh", "North Maurice", "West Rachel", "12345 Bad Homburg"], NUM_ROWS),
     "times": [f"{h:02d}:{m:02d}:{s:02d}" for h, m, s in RNG.integers(0, 24, (NUM_ROWS, 3))],
     "flags": RNG.choice([True, False], NUM_ROWS),
 }  # fmt: skip

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tabveil.synthesizers.tvae.network import SegmentLogSumExp, TVAENetwork, kernel_parameters, layout_of, log_mass
+from tabveil.synthesizers.tvae.network import TVAENetwork, kernel_parameters, layout_of, log_mass, segment_log_sum_exp
 from tabveil.synthesizers.tvae.sampling import truncated_logistic
 from tabveil.synthesizers.tvae.tokenizer import fit_tokenizer, log_shares
 from tabveil.synthesizers.tvae.training import rows_of
@@ -41,7 +41,7 @@ def test_column_probabilities_sum_to_one(parts):
     _, network, rows, config = parts
     heads = network.decoder(rows.tokens[:5] + network.offsets, rows.features[:5], torch.randn(5, config.latent_dim))
     logits = network.logits(heads)[0]
-    total = SegmentLogSumExp.apply(logits, network.layout.sizes, network.owner)
+    total = segment_log_sum_exp(logits, network.layout.sizes, network.owner)
     for column, part in enumerate((logits - total[:, network.owner]).exp().split(list(network.layout.sizes), dim=1)):
         assert torch.allclose(part.sum(1), torch.ones(5), atol=1e-5), column
 
@@ -61,7 +61,7 @@ def test_a_number_is_scored_as_a_density_over_its_slice(parts):
     places[:, 0] = torch.linspace(float(low), float(high), 2001)
     density = torch.exp(-network.column_loss(heads, tokens, places)[:, column])
     logits = network.logits(heads)[0]
-    total = SegmentLogSumExp.apply(logits, network.layout.sizes, network.owner)
+    total = segment_log_sum_exp(logits, network.layout.sizes, network.owner)
     probability = torch.exp(logits[0, token] - total[0, column])
     assert torch.isclose(density.mean(), probability, rtol=1e-3)
 
@@ -69,7 +69,7 @@ def test_a_number_is_scored_as_a_density_over_its_slice(parts):
 def test_segment_log_sum_exp_has_the_right_gradient():
     logits = torch.randn(3, 7, dtype=torch.float64, requires_grad=True)
     owner = torch.tensor([0, 0, 1, 1, 1, 2, 2])
-    assert torch.autograd.gradcheck(lambda x: SegmentLogSumExp.apply(x, (2, 3, 2), owner), (logits,))
+    assert torch.autograd.gradcheck(lambda x: segment_log_sum_exp(x, (2, 3, 2), owner), (logits,))
 
 
 def test_log_mass_matches_the_sigmoid_and_stays_finite_far_out():

@@ -189,7 +189,11 @@ def test_a_single_column_is_enough(make_metadata, quick, table):
 def test_an_unfitted_synthesizer_says_so(quick, tmp_path):
     synthesizer = create_synthesizer(quick())
     assert synthesizer.loss_curve.empty
-    for call in (lambda: synthesizer.sample(1, 0), lambda: synthesizer.save(tmp_path / "m"), lambda: synthesizer.metadata):
+    for call in (
+        lambda: synthesizer.sample(1, 0),
+        lambda: synthesizer.save(tmp_path / "m"),
+        lambda: synthesizer.metadata,
+    ):
         with pytest.raises(NotFittedError):
             call()
 

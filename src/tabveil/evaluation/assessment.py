@@ -25,6 +25,7 @@ from tabveil.evaluation.privacy import Distances, distances, identical_metrics
 from tabveil.evaluation.rare import RareGroups, rare_groups
 from tabveil.evaluation.shared import SharedScores, pair_counts, shared_scores, shuffled_codes
 from tabveil.evaluation.utility import (
+    Contest,
     Tables,
     TargetScores,
     all_columns_utility,
@@ -148,12 +149,21 @@ def _prepare(whole: dict[str, pd.DataFrame], metadata: Metadata, config: Evaluat
     limit = min(config.max_rows, stock.MAX_ROWS)
     cut = {name: sample_rows(table, limit, config.seed, f"cut-{name}") for name, table in whole.items()}
     encoding = fit_encoding(cut["train"], metadata)
-    codes = {f"{name}_codes": encoding.codes(table) for name, table in cut.items()}
-    return _Inputs(**cut, **codes, metadata=metadata, encoding=encoding, seed=config.seed)
+    return _Inputs(
+        train=cut["train"],
+        holdout=cut["holdout"],
+        synthetic=cut["synthetic"],
+        metadata=metadata,
+        encoding=encoding,
+        train_codes=encoding.codes(cut["train"]),
+        holdout_codes=encoding.codes(cut["holdout"]),
+        synthetic_codes=encoding.codes(cut["synthetic"]),
+        seed=config.seed,
+    )
 
 
 def _stock(inputs: _Inputs) -> tuple[dict[str, float], stock.StockScores]:
-    """sdmetrics' scores of the synthetic table, the floor and the ceilings."""
+    """Stock scores of the synthetic table, the floor and the ceilings."""
     train, holdout, seed, metadata = inputs.train, inputs.holdout, inputs.seed, inputs.metadata
     scores = stock.quality(train, inputs.synthetic, metadata)
     size = min(len(train), len(holdout))
@@ -220,17 +230,19 @@ def _detection(inputs: _Inputs) -> dict[str, float]:
 def _utility(
     inputs: _Inputs, associations: Associations
 ) -> tuple[dict[str, float], TargetScores, np.ndarray, np.ndarray]:
-    encoding, seed = inputs.encoding, inputs.seed
-    train = Tables(encoding.features(inputs.train), inputs.train_codes)
-    holdout = Tables(encoding.features(inputs.holdout), inputs.holdout_codes)
-    made = Tables(encoding.features(inputs.synthetic), inputs.synthetic_codes)
+    encoding = inputs.encoding
     if len(encoding.columns) < 2:
         nothing = np.full(len(encoding.columns), np.nan)
         return {}, TargetScores(encoding.names[0], "none", np.nan, np.nan), nothing, nothing
-    target = target_utility(
-        train, holdout, made, encoding, choose_target(encoding, associations, inputs.metadata.target), seed
+    contest = Contest(
+        train=Tables(encoding.features(inputs.train), inputs.train_codes),
+        holdout=Tables(encoding.features(inputs.holdout), inputs.holdout_codes),
+        synthetic=Tables(encoding.features(inputs.synthetic), inputs.synthetic_codes),
+        encoding=encoding,
+        seed=inputs.seed,
     )
-    tstr, trtr = all_columns_utility(train, holdout, made, encoding, seed)
+    target = target_utility(contest, choose_target(encoding, associations, inputs.metadata.target))
+    tstr, trtr = all_columns_utility(contest)
     mean_tstr, mean_trtr = predictable_mean(tstr, trtr)
     metrics = {"tstr": target.tstr, "trtr": target.trtr, "all_columns_tstr": mean_tstr, "all_columns_trtr": mean_trtr}
     return _grouped("utility", metrics), target, tstr, trtr

@@ -39,7 +39,7 @@ class SharedColumn:
         """Number of codes: missing, then the bins, or the levels and "other"."""
         return 2 + len(self.edges) if self.numeric else 2 + len(self.levels)
 
-    def codes(self, series: pd.Series) -> Int:  # type: ignore[type-arg]
+    def codes(self, series: pd.Series) -> Int:
         """Codes of shape (num_rows,), int64 in [0, num_codes); 0 is missing."""
         if self.numeric:
             values = numbers(series)
@@ -63,7 +63,7 @@ class SharedEncoding:
 
     @property
     def numeric(self) -> np.ndarray:
-        """bool of shape (num_columns,): compared as numbers."""
+        """Whether each column is compared as numbers: bool of shape (num_columns,)."""
         return np.array([column.numeric for column in self.columns], dtype=bool)
 
     @property
@@ -86,14 +86,14 @@ def fit_encoding(train_data: pd.DataFrame, metadata: Metadata) -> SharedEncoding
     return SharedEncoding(tuple(_fit_column(train_data[n], is_numeric(metadata, n)) for n in train_data.columns))
 
 
-def as_text(series: pd.Series) -> pd.Series:  # type: ignore[type-arg]
+def as_text(series: pd.Series) -> pd.Series:
     """Levels as text, missing kept missing; a whole float reads as an integer."""
     if series.dtype.kind == "f":
         return series.map(lambda value: repr(value).removesuffix(".0"), na_action="ignore").astype("object")
     return series.map(str, na_action="ignore").astype("object")
 
 
-def _fit_column(series: pd.Series, numeric: bool) -> SharedColumn:  # type: ignore[type-arg]
+def _fit_column(series: pd.Series, numeric: bool) -> SharedColumn:
     name = str(series.name)
     if not numeric:
         counts = as_text(series).value_counts()

@@ -42,7 +42,7 @@ def plain(table: pd.DataFrame, metadata: Metadata) -> pd.DataFrame:
     return pd.DataFrame(columns).reset_index(drop=True)
 
 
-def _plain_column(series: pd.Series, kind: ColumnType) -> pd.Series:  # type: ignore[type-arg]
+def _plain_column(series: pd.Series, kind: ColumnType) -> pd.Series:
     if kind in PLAIN_DTYPE:
         return series.astype("float64")
     if kind in (ColumnType.date, ColumnType.datetime):
@@ -59,7 +59,7 @@ def is_numeric(metadata: Metadata, name: str) -> bool:
     )
 
 
-def numbers(series: pd.Series) -> Float:  # type: ignore[type-arg]
+def numbers(series: pd.Series) -> Float:
     """A plain numeric column as float64; dates become seconds since 1970, missing becomes NaN."""
     if series.dtype.kind != "M":
         return series.to_numpy(dtype="float64")

@@ -13,10 +13,14 @@ from typing import Any
 from tabveil.config import EvaluationConfig
 from tabveil.errors import GateError
 
-QUALITY_HINT = "train longer (synthesizer.max_steps), or generalise columns with very many levels in the dataset's policy"
+QUALITY_HINT = (
+    "train longer (synthesizer.max_steps), or generalise columns with very many levels in the dataset's policy"
+)
 DIAGNOSTIC_HINT = "values out of range or unseen categories: see the per-column table, and the dataset's column types"
 PII_HINT = "give the column an action in the dataset's policy (drop, pseudonymise, regenerate), or a reasoned keep"
-IDENTITY_HINT = "a real identity reached the synthetic table: set the column's action to regenerate, then run from verify"
+IDENTITY_HINT = (
+    "a real identity reached the synthetic table: set the column's action to regenerate, then run from verify"
+)
 COPY_HINT = "train for fewer steps, or raise synthesizer.dropout and synthesizer.rare_threshold"
 
 OPERATORS = (">=", "<=", "==")
@@ -84,7 +88,9 @@ class Verdict:
             verdict = cls(tuple(Check(**check) for check in data["checks"]))
             stated = data["passed"]
         except (KeyError, TypeError) as err:
-            raise GateError(f"expected a gate verdict, however: {type(err).__name__}: {err}; run evaluate again") from err
+            raise GateError(
+                f"expected a gate verdict, however: {type(err).__name__}: {err}; run evaluate again"
+            ) from err
         wrong = [c.name for c in verdict.checks if c.passed is not _holds(c.measured, c.operator, c.asked)]
         if wrong or stated is not verdict.passed:
             raise GateError(f"the gate verdict contradicts its own checks ({wrong or 'passed'}): run evaluate again")
@@ -144,7 +150,7 @@ def _holds(measured: float | None, operator: str, asked: float) -> bool:
 def _number(value: float | None) -> str:
     if value is None:
         return "not computed"
-    return f"{value:.0f}" if value == int(value) and abs(value) > 1 or value == 0 else f"{value:.4f}"
+    return f"{value:.0f}" if value == int(value) and abs(value) != 1 else f"{value:.4f}"
 
 
 def _word(passed: bool) -> str:

@@ -2,13 +2,14 @@
 
 Numbers: bins at round values between the 0.5 and 99.5 percentile of the training data, the tails in the outermost
 bins; a bin with fewer than `MIN_REAL_ROWS` training rows is merged with its neighbour. Levels: those with at least
-`MIN_REAL_ROWS` training rows, at most `MAX_BARS`; the others are pooled as "other (rare)". No edge is a value of the
-table, and no bar stands for fewer than ten real people.
+`MIN_REAL_ROWS` training rows, at most `MAX_BARS`; the others are pooled, and fewer than `MIN_REAL_ROWS` pooled training
+rows are drawn as none. No edge is a value of the table, and no bar stands for fewer than ten real people.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pandas as pd
@@ -18,10 +19,10 @@ from tabveil.evaluation.frames import Float, Int, is_numeric, numbers
 from tabveil.schema import ColumnType, Metadata
 
 MIN_REAL_ROWS = 10
-MAX_BARS = 16
+MAX_BARS = 10
 TARGET_BINS = 20
 CLIP_QUANTILES = (0.005, 0.995)
-OTHER = "other (rare)"
+OTHER, RARE = "all others", "other (rare)"
 DAY = 86_400.0
 NICE_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 NICE_DAYS = (1.0, 7.0, 30.4375, 91.3125, 182.625, 365.25, 730.5, 1826.25, 3652.5)
@@ -32,7 +33,7 @@ class Histogram:
     """Shares of rows in [0, 1], of one column.
 
     Args:
-        kind: "number", "date" or "level".
+        kind: "number", "integer" (one bar per whole number), "date" or "level".
         labels: text of each bar.
         edges: num_bars + 1 ascending edges (dates: seconds since 1970); empty for levels.
         real, synthetic: share of the rows with a value, per bar; all zero when there are too few real rows to show.
@@ -57,25 +58,15 @@ class Histogram:
 def histogram(real_data: pd.DataFrame, synthetic_data: pd.DataFrame, name: str, metadata: Metadata) -> Histogram:
     """The histogram of one modelled column (plain frames)."""
     real, synthetic = real_data[name], synthetic_data[name]
-    if not is_numeric(metadata, name):
+    if is_numeric(metadata, name):
+        dated = metadata[name].type in (ColumnType.date, ColumnType.datetime)
+        integer = metadata[name].type is ColumnType.integer
+        edges, counts = _bin_counts(numbers(real), numbers(synthetic), dated=dated, integer=integer)
+        kind = "date" if dated else "integer" if integer and edges.size and edges[0] % 1 else "number"
+        labels = _date_labels(edges) if dated else _number_labels(edges, kind)
+    else:
+        kind, edges = "level", np.empty(0)
         labels, counts = _level_counts(as_text(real), as_text(synthetic))
-        return _build(name, "level", labels, np.empty(0), counts, real, synthetic)
-    dated = metadata[name].type in (ColumnType.date, ColumnType.datetime)
-    integer = metadata[name].type is ColumnType.integer
-    edges, counts = _bin_counts(numbers(real), numbers(synthetic), dated=dated, integer=integer)
-    labels = _date_labels(edges) if dated else _number_labels(edges, integer)
-    return _build(name, "date" if dated else "number", labels, edges, counts, real, synthetic)
-
-
-def _build(
-    name: str,
-    kind: str,
-    labels: list[str],
-    edges: Float,
-    counts: Float,
-    real: pd.Series,  # type: ignore[type-arg]
-    synthetic: pd.Series,  # type: ignore[type-arg]
-) -> Histogram:
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1.0)
     return Histogram(
         column=name,
@@ -89,15 +80,16 @@ def _build(
     )
 
 
-def _level_counts(real: pd.Series, synthetic: pd.Series) -> tuple[list[str], Float]:  # type: ignore[type-arg]
+def _level_counts(real: pd.Series, synthetic: pd.Series) -> tuple[list[str], Float]:
     real_counts, synthetic_counts = real.value_counts(), synthetic.value_counts()
-    shown = [str(level) for level, count in real_counts.items() if count >= MIN_REAL_ROWS]
-    shown = sorted(shown, key=lambda level: (-int(real_counts[level]), level))[:MAX_BARS]
+    frequent = [str(level) for level, count in real_counts.items() if count >= MIN_REAL_ROWS]
+    shown = sorted(frequent, key=lambda level: (-int(real_counts[level]), level))[:MAX_BARS]
     counts = np.array([[side.get(level, 0) for level in shown] for side in (real_counts, synthetic_counts)], "float64")
     rest = np.array([side.sum() for side in (real_counts, synthetic_counts)], "float64") - counts.sum(axis=1)
+    rest[0] = rest[0] if rest[0] >= MIN_REAL_ROWS else 0.0
     if not shown or not rest.any():
         return shown, counts
-    return [*shown, OTHER], np.column_stack([counts, rest])
+    return [*shown, RARE if len(shown) == len(frequent) else OTHER], np.column_stack([counts, rest])
 
 
 def _bin_counts(real: Float, synthetic: Float, *, dated: bool, integer: bool) -> tuple[Float, Float]:
@@ -145,13 +137,13 @@ def _merged(counts: Int) -> Int:
     return np.array(starts, dtype="int64")
 
 
-def _number_labels(edges: Float, integer: bool) -> list[str]:
-    if integer and edges.size and edges[0] % 1:
-        spans = [(left + 0.5, right - 0.5) for left, right in zip(edges[:-1], edges[1:], strict=True)]
+def _number_labels(edges: Float, kind: str) -> list[str]:
+    if kind == "integer":
+        spans = [(left + 0.5, right - 0.5) for left, right in pairwise(edges)]
         return [f"{low:,.0f}" if low == high else f"{low:,.0f} to {high:,.0f}" for low, high in spans]
-    return [f"{left:,.6g} to {right:,.6g}" for left, right in zip(edges[:-1], edges[1:], strict=True)]
+    return [f"{left:,.6g} to {right:,.6g}" for left, right in pairwise(edges)]
 
 
 def _date_labels(edges: Float) -> list[str]:
     days = [pd.Timestamp(edge, unit="s").strftime("%Y-%m-%d") for edge in edges]
-    return [f"{left} to {right}" for left, right in zip(days[:-1], days[1:], strict=True)]
+    return [f"{left} to {right}" for left, right in pairwise(days)]

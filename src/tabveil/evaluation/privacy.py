@@ -149,7 +149,7 @@ class _Space:
             np.column_stack(levels) if levels else empty.astype("int64"),
         )
 
-    def _rank(self, series: pd.Series) -> Float:  # type: ignore[type-arg]
+    def _rank(self, series: pd.Series) -> Float:
         values, (knots, ranks) = numbers(series), self.scales[str(series.name)]
         if not knots.size:
             return np.where(np.isnan(values), -1.0, 0.0)
@@ -173,7 +173,7 @@ def _scale(values: Float) -> tuple[Float, Float]:
 def _two_nearest(rows: _Points, reference: _Points) -> Float:
     """Distances to the nearest and second nearest reference row, float64 of shape (len(rows), 2)."""
     num_ranks, num_codes = rows.ranks.shape[1], rows.codes.shape[1]
-    nearest = np.empty((len(rows), 2))
+    nearest: Float = np.empty((len(rows), 2))
     for first in range(0, len(rows), CHUNK_ROWS):
         part = slice(first, first + CHUNK_ROWS)
         total = np.zeros((len(rows.ranks[part]), len(reference)))
@@ -182,4 +182,5 @@ def _two_nearest(rows: _Points, reference: _Points) -> Float:
         if num_codes:
             total += num_codes * cdist(rows.codes[part], reference.codes, "hamming")
         nearest[part] = np.partition(total, 1, axis=1)[:, :2]
-    return nearest / (num_ranks + num_codes)
+    nearest /= num_ranks + num_codes
+    return nearest

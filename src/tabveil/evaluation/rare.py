@@ -51,7 +51,8 @@ def rare_groups(train: Int, holdout: Int, synthetic: Int, encoding: SharedEncodi
             continue
         sizes = [_shares(table[:, position], column.num_codes) for table in (train, holdout, synthetic)]
         for code, level in enumerate(column.levels, start=1):
-            records.append(_record(column.name, level, len(train), *(float(share[code]) for share in sizes)))
+            shares = tuple(float(size[code]) for size in sizes)
+            records.append({"column": column.name, "level": level, **_recall(len(train), shares)})
     columns = ["column", "level", "real_rows", "real_share", "synthetic_share", "recall", "holdout_recall"]
     groups = pd.DataFrame.from_records(records, columns=columns)
     kept = groups[(groups["real_rows"] >= MIN_GROUP_ROWS) & (groups["real_share"] <= MAX_GROUP_FRACTION)]
@@ -62,10 +63,9 @@ def _shares(codes: Int, num_codes: int) -> Float:
     return np.bincount(codes, minlength=num_codes) / max(len(codes), 1)
 
 
-def _record(column: str, level: str, num_rows: int, real: float, holdout: float, synthetic: float) -> dict[str, object]:
+def _recall(num_rows: int, shares: tuple[float, ...]) -> dict[str, object]:
+    real, holdout, synthetic = shares
     return {
-        "column": column,
-        "level": level,
         "real_rows": round(real * num_rows),
         "real_share": real,
         "synthetic_share": synthetic,

@@ -143,7 +143,7 @@ def _mean(values: list[float]) -> float:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """sdmetrics warns about constant columns and exact p-values it does not use; neither changes a score."""
+    """Silence: sdmetrics warns about constant columns and exact p-values it does not use; neither changes a score."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

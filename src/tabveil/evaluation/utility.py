@@ -43,6 +43,17 @@ class Tables:
 
 
 @dataclass(frozen=True)
+class Contest:
+    """The three tables in one encoding: two to learn from, one to be judged on."""
+
+    train: Tables
+    holdout: Tables
+    synthetic: Tables
+    encoding: SharedEncoding
+    seed: int
+
+
+@dataclass(frozen=True)
 class TargetScores:
     """Utility for one target. `tstr` and `trtr` are NaN where the holdout cannot judge."""
 
@@ -62,42 +73,38 @@ def choose_target(encoding: SharedEncoding, associations: Associations, declared
     return encoding.names[int(np.argmax(np.where(eligible, strength, -1.0)))]
 
 
-def target_utility(
-    train: Tables, holdout: Tables, synthetic: Tables, encoding: SharedEncoding, target: str, seed: int
-) -> TargetScores:
+def target_utility(contest: Contest, target: str) -> TargetScores:
     """TSTR and TRTR of one target with boosted trees, both trained on the same number of rows."""
+    encoding, seed = contest.encoding, contest.seed
     position = encoding.names.index(target)
-    numeric = bool(encoding.numeric[position])
-    size = min(len(train.codes), len(synthetic.codes), MAX_ROWS)
-    test = _draw(holdout, MAX_TEST_ROWS, seed, "utility-test")
+    numeric, categorical = bool(encoding.numeric[position]), np.delete(~encoding.numeric, position)
+    size = min(len(contest.train.codes), len(contest.synthetic.codes), MAX_ROWS)
+    test = _draw(contest.holdout, MAX_TEST_ROWS, seed, "utility-test")
     scores = []
-    for table, label in ((synthetic, "utility-synthetic"), (train, "utility-train")):
-        categorical = np.delete(~encoding.numeric, position)
+    for table, label in ((contest.synthetic, "utility-synthetic"), (contest.train, "utility-train")):
         model = _boosted(numeric, categorical, seed)
         scores.append(_score(model, _draw(table, size, seed, label), test, position, numeric))
     return TargetScores(target, "r2" if numeric else "auc", tstr=scores[0], trtr=scores[1])
 
 
-def all_columns_utility(
-    train: Tables, holdout: Tables, synthetic: Tables, encoding: SharedEncoding, seed: int
-) -> tuple[Float, Float]:
+def all_columns_utility(contest: Contest) -> tuple[Float, Float]:
     """Every column predicted from the others by a small tree.
 
     Returns:
         TSTR and TRTR, float64 of shape (num_columns,): R2 clipped to [0, 1], or 2 AUC - 1 clipped to [0, 1]; NaN
         where the holdout cannot judge (one class, constant).
     """
-    size = min(len(train.codes), len(synthetic.codes), SWEEP_ROWS)
-    test = _draw(holdout, SWEEP_ROWS, seed, "sweep-test")
+    size = min(len(contest.train.codes), len(contest.synthetic.codes), SWEEP_ROWS)
+    test = _draw(contest.holdout, SWEEP_ROWS, contest.seed, "sweep-test")
     results = []
-    for table, label in ((synthetic, "sweep-synthetic"), (train, "sweep-train")):
-        rows = _draw(table, size, seed, label)
-        results.append(np.array([_column_score(rows, test, encoding, c, seed) for c in range(len(encoding.columns))]))
+    for table, label in ((contest.synthetic, "sweep-synthetic"), (contest.train, "sweep-train")):
+        rows = _draw(table, size, contest.seed, label)
+        columns = enumerate(contest.encoding.numeric)
+        results.append(np.array([_column_score(rows, test, c, bool(numeric), contest.seed) for c, numeric in columns]))
     return results[0], results[1]
 
 
-def _column_score(train: Tables, test: Tables, encoding: SharedEncoding, position: int, seed: int) -> float:
-    numeric = bool(encoding.numeric[position])
+def _column_score(train: Tables, test: Tables, position: int, numeric: bool, seed: int) -> float:
     tree = DecisionTreeRegressor if numeric else DecisionTreeClassifier
     score = _score(tree(random_state=seed, **SMALL_TREE), train, test, position, numeric)
     return float(np.clip(score if numeric else 2 * score - 1, 0.0, 1.0))

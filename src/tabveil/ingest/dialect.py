@@ -96,7 +96,7 @@ def inspect_dialect(path: Path) -> DialectGuess:
     if scores[best][0] < _MIN_AGREEING_FRACTION or (one_column and _delimited(samples)):
         raise UnreadableFileError(
             f"{path.name} must have the same number of fields in every line, however no delimiter of "
-            f"{', '.join(repr(d) for d in DELIMITERS)} makes its lines agree: is it a table?"
+            f"{', '.join(repr(d) for d in DELIMITERS)} makes its lines agree: is it a table? remove title lines"
         )
     if one_column:
         best = (",", '"')

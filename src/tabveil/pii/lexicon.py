@@ -43,6 +43,7 @@ _ALSO_WORDS = _words(
     fields hill forest wood woods lake rivers stone glass cross temple ward guy drew mark bill will grant chip jean
     miles chance sales an in do to so ho north south east west new port bad saint st san santa la los"""
 )
+_PLACE_WORDS = _words("north south east west new port lake fort mount saint st san santa bad los las ville")
 _TITLES = _words(
     """mr mrs ms miss dr prof univ herr frau hr fr dipl ing med mag m mme mlle monsieur madame sr sra srta don dona ong
     ba anh chi co chu bac quy"""
@@ -100,7 +101,7 @@ def is_full_name(text: str, *, announced: bool = False) -> bool:
     tokens = name_tokens(text)
     if not 2 <= len(tokens) <= 6 or (not announced and all(token in _ALSO_WORDS for token in tokens)):
         return False
-    if names_institution(text) or not {tokens[0], tokens[-1]} <= known_names():
+    if tokens[0] in _PLACE_WORDS or names_institution(text) or not {tokens[0], tokens[-1]} <= known_names():
         return False
     given = {i for i, token in enumerate(tokens) if token in given_names()}
     family = {i for i, token in enumerate(tokens) if token in family_names()}

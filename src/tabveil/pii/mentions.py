@@ -94,13 +94,16 @@ _STREET = re.compile(
     r"(?<![\w.])\d{1,6}[A-Za-z]? (?:[NSEW]\.? )?(?:[A-Z][\w'.-]+ ){1,3}"
     r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Square|Terrace|Parkway|Highway|Crescent)\b\.?"
     r"|\b[A-ZÄÖÜ][\w.-]*(?:straße|strasse|str\.|weg|allee|gasse|platz|damm|ufer)\s\d{1,4}(?!\d)[a-z]?\b"
-    r"|\b(?:số|Số) \d+[\w/]*,? (?:đường|phố|ngõ|ngách|hẻm) (?:[A-ZĐÀ-Ỹ]\w+ ?){1,4}"
-    r"|\b\d+[\w/]*,? (?:đường|phố) (?:[A-ZĐÀ-Ỹ]\w+ ?){1,4}"
+    r"|\b(?:số|Số) \d{1,6}[\w/]{0,12},? (?:đường|phố|ngõ|ngách|hẻm) (?:[A-ZĐÀ-Ỹ]\w+ ?){1,4}"
+    r"|\b\d{1,6}[\w/]{0,12},? (?:đường|phố) (?:[A-ZĐÀ-Ỹ]\w+ ?){1,4}"
 )
 _UPPER = "".join(c for c in map(chr, (*range(0x41, 0x250), *range(0x1E00, 0x1F00))) if c.isupper())
 _CAPITALISED = rf"[{_UPPER}][^\W\d_]*(?:['’-][^\W\d_]+)*"
 _NAME_RUN = re.compile(rf"\b{_CAPITALISED}(?: {_CAPITALISED}){{1,4}}")
-_AFTER_TITLE = rf"\.? (?:Dr\.? |Prof\.? )?(?!(?:The|Der|Die|Das)\b)((?:v[ao]n |de[rn]? |la )*{_CAPITALISED}(?: {_CAPITALISED}){{0,3}})"
+_AFTER_TITLE = (
+    rf"\.? (?:Dr\.? |Prof\.? )?(?!(?:The|Der|Die|Das)\b)"
+    rf"((?:v[ao]n |de[rn]? |la )*{_CAPITALISED}(?: {_CAPITALISED}){{0,3}})"
+)
 _TITLED = re.compile(r"\b(?:[Mm]rs?|MRS?|Herrn?|Frau|Mme|Mlle|Monsieur|Madame|Señora?|Sra)" + _AFTER_TITLE)
 _MAYBE_TITLED = re.compile(
     r"\b(?:[Mm]s|MS|[Mm]iss|Hr|Fr|Sr|[DĐ]r|Prof|[Ôô]ng|[Bb]à|[Aa]nh|[Cc]hị|[Cc]ô|[Cc]hú|[Kk]hách hàng|KH)"
@@ -141,7 +144,7 @@ def card_candidates(text: str) -> int:
 
 def _phone(text: str) -> Iterator[Span]:
     for match in _PHONE.finditer(text):
-        number, named = match.group(), bool(_PHONE_WORDS.search(text[: match.start()]))
+        number, named = match.group(), bool(_PHONE_WORDS.search(text[max(0, match.start() - 60) : match.start()]))
         length = len(validators.digits(re.sub(r"(?i) ?(?:x|ext).*", "", number)))
         if not 7 <= length <= 15:
             continue

@@ -20,6 +20,22 @@ _AREAS = (202, 203, 206, 212, 213, 214, 215, 216, 303, 305, 309, 310, 312, 313, 
           816, 817, 818, 901, 904, 907, 908, 909, 912, 913, 914, 915, 916, 918, 919)  # fmt: skip
 # Bundesnetzagentur, numbers for use in media
 _GERMAN_BLOCKS = ("030 23125", "069 90009", "040 66969", "0221 4710", "089 99998")
+_FRENCH_BLOCKS = ("01 99 00", "02 61 91", "03 53 01", "04 65 71", "05 36 49", "06 39 98")  # ARCEP
+_FICTION_ATTEMPTS = 4  # draws from the ranges for fiction before the wider, impossible ones
+_PHONE_FORMS: dict[str, Callable[[int], str]] = {
+    "US": lambda n: f"+1-{_AREAS[n % len(_AREAS)]}-555-01{n // 1000 % 100:02d}",
+    "CA": lambda n: f"+1-{_AREAS[n % len(_AREAS)]}-555-01{n // 1000 % 100:02d}",
+    "DE": lambda n: f"{_GERMAN_BLOCKS[n % len(_GERMAN_BLOCKS)]}{n // 1000 % 1000:03d}",
+    "GB": lambda n: f"07700 900{n % 1000:03d}",
+    "FR": lambda n: f"{_FRENCH_BLOCKS[n % len(_FRENCH_BLOCKS)]} {n // 100 % 100:02d} {n // 10_000 % 100:02d}",
+    "VN": lambda n: f"095{n // 1_000_000} {n // 1000 % 1000:03d} {n % 1000:03d}",
+}
+_IMPOSSIBLE_FORMS: dict[str, Callable[[int], str]] = {
+    "US": lambda n: f"+1-{_AREAS[n % len(_AREAS)]}-0{n // 100_000:02d}-{n // 10 % 10_000:04d}",
+    "CA": lambda n: f"+1-{_AREAS[n % len(_AREAS)]}-0{n // 100_000:02d}-{n // 10 % 10_000:04d}",
+    "DE": lambda n: f"0199 {n:07d}",
+    "GB": lambda n: f"020 0{n // 10_000:03d} {n % 10_000:04d}",
+}
 
 
 def _texts(draws: Draws, form: Callable[[int], str], stream: str) -> Texts:
@@ -27,31 +43,22 @@ def _texts(draws: Draws, form: Callable[[int], str], stream: str) -> Texts:
 
 
 def phones(locale: str, draws: Draws) -> Texts:
-    """Phone numbers reserved for fiction.
+    """Phone numbers reserved for fiction; after a few attempts, ones of a form that is never given to a subscriber.
 
-    US: 555-0100 to 555-0199 (NANPA). DE: Bundesnetzagentur's media numbers. GB: Ofcom's drama numbers. FR: ARCEP's
-    06 39 98. VN has no such range: the 095 block, withdrawn with S-Fone's network. Others: Faker's form, last three
+    US: 555-0100 to 555-0199 (NANPA), then exchanges that begin with 0. DE: Bundesnetzagentur's media numbers, then
+    0199 (network-internal). GB: Ofcom's drama numbers, then subscriber numbers that begin with 0. FR: ARCEP's fiction
+    blocks. VN has no such range: the 095 block, withdrawn with S-Fone's network. Others: Faker's form, last three
     digits drawn.
     """
-    number = draws.below("phone", 10_000_000)
-    match country(locale):
-        case "US" | "CA":
-            return np.array([f"+1-{_AREAS[n % len(_AREAS)]}-555-01{n // 1000 % 100:02d}" for n in number], dtype=object)
-        case "DE":
-            blocks = len(_GERMAN_BLOCKS)
-            return np.array([f"{_GERMAN_BLOCKS[n % blocks]}{n // 1000 % 1000:03d}" for n in number], dtype=object)
-        case "GB":
-            return np.array([f"07700 900{n % 1000:03d}" for n in number], dtype=object)
-        case "FR":
-            return np.array([f"06 39 98 {n // 100 % 100:02d} {n % 100:02d}" for n in number], dtype=object)
-        case "VN":
-            return np.array(
-                [f"095{n // 1_000_000} {n // 1000 % 1000:03d} {n % 1000:03d}" for n in number], dtype=object
-            )
-    forms = pool(locale, "phone_number")
-    chosen = forms[draws.below("form", len(forms))]
+    number = [int(n) for n in draws.below("phone", 10_000_000)]
+    forms = _PHONE_FORMS if draws.attempt < _FICTION_ATTEMPTS else _PHONE_FORMS | _IMPOSSIBLE_FORMS
+    form = forms.get(country(locale))
+    if form is not None:
+        return np.array([form(n) for n in number], dtype=object)
+    shapes = pool(locale, "phone_number")
+    chosen = shapes[draws.below("form", len(shapes))]
     return np.array(
-        [re.sub(r"\d{3}(?=\D*$)", f"{n % 1000:03d}", form) for form, n in zip(chosen, number, strict=True)],
+        [re.sub(r"\d{3}(?=\D*$)", f"{n % 1000:03d}", shape) for shape, n in zip(chosen, number, strict=True)],
         dtype=object,
     )
 

@@ -1,4 +1,4 @@
-"""What every synthesizer can do, and what is the same for all: checks before fitting, computed totals, the model folder.
+"""What every synthesizer can do, and what is the same for all: checks, computed totals, the model folder.
 
 A model folder describes itself: `synthesizer.json` (kind, format version, configuration, checksums of the other
 files), `metadata.json`, `loss.csv`, and the files of the kind.
@@ -164,7 +164,9 @@ class Synthesizer(ABC):
             synthesizer._losses = _losses(pd.read_csv(folder / LOSSES))
             synthesizer._load(folder)
         except (KeyError, TypeError, ValueError, OSError, ConfigError, SchemaError) as err:
-            raise ModelFileError(f"{folder} is not a complete model ({type(err).__name__}: {err}): train again") from err
+            raise ModelFileError(
+                f"{folder} is not a complete model ({type(err).__name__}: {err}): train again"
+            ) from err
         return synthesizer
 
     @abstractmethod
@@ -225,14 +227,18 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except OSError as err:
-        raise ModelFileError(f"{folder} must hold a model, however {MANIFEST} cannot be read: run the stage 'train'") from err
+        raise ModelFileError(
+            f"{folder} must hold a model, however {MANIFEST} cannot be read: run the stage 'train'"
+        ) from err
     except ValueError as err:
         raise ModelFileError(f"{path} must be JSON, however it is damaged: train again") from err
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise ModelFileError(f"{path} must describe a TabVeil model, however it was written by something else")
     version = manifest.get("version")
     if not isinstance(version, int) or version > FORMAT_VERSION:
-        raise ModelFileError(f"{path} must have format version <= {FORMAT_VERSION}, however: {version}: upgrade TabVeil")
+        raise ModelFileError(
+            f"{path} must have format version <= {FORMAT_VERSION}, however: {version}: upgrade TabVeil"
+        )
     if not isinstance(manifest.get("kind"), str) or not isinstance(manifest.get("files"), dict):
         raise ModelFileError(f"{path} must name the model's kind and files, however one is missing: train again")
     return manifest

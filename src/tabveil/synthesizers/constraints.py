@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -24,7 +25,7 @@ class DerivedTotal:
     type: ColumnType
     decimals: int | None
 
-    def compute(self, table: pd.DataFrame) -> pd.Series:  # type: ignore[type-arg]
+    def compute(self, table: pd.DataFrame) -> pd.Series[Any]:
         """The total column in its canonical dtype, shape (num_rows,)."""
         exact = np.zeros(len(table))
         for part in self.parts:

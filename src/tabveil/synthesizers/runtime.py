@@ -5,9 +5,12 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
+
+DETERMINISTIC: Any = torch.utils.deterministic  # its settings are missing from torch's type stubs
 
 
 @contextmanager
@@ -19,31 +22,31 @@ def isolated(seed: int, num_threads: int, *, deterministic: bool = True) -> Iter
     Args:
         deterministic: refuse torch operations that have no deterministic implementation.
     """
-    python_state, numpy_state = random.getstate(), np.random.get_state()  # noqa: NPY002
+    python_state, numpy_state = random.getstate(), np.random.get_state()
     threads, was_deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     warn_only, fill = torch.is_deterministic_algorithms_warn_only_enabled(), _fill_memory()
     flushed = _flushes_denormals()
     with torch.random.fork_rng(devices=[]):
         try:
             random.seed(seed)
-            np.random.seed(seed)  # noqa: NPY002
-            torch.random.default_generator.manual_seed(seed)
+            np.random.seed(seed)
+            torch.manual_seed(seed)
             torch.set_num_threads(num_threads)
             torch.set_flush_denormal(True)
             torch.use_deterministic_algorithms(deterministic)
-            torch.utils.deterministic.fill_uninitialized_memory = False
+            DETERMINISTIC.fill_uninitialized_memory = False
             yield
         finally:
-            torch.utils.deterministic.fill_uninitialized_memory = fill
+            DETERMINISTIC.fill_uninitialized_memory = fill
             torch.use_deterministic_algorithms(was_deterministic, warn_only=warn_only)
             torch.set_flush_denormal(flushed)
             torch.set_num_threads(threads)
-            np.random.set_state(numpy_state)  # noqa: NPY002
+            np.random.set_state(numpy_state)
             random.setstate(python_state)
 
 
 def _fill_memory() -> bool:
-    return bool(torch.utils.deterministic.fill_uninitialized_memory)
+    return bool(DETERMINISTIC.fill_uninitialized_memory)
 
 
 def _flushes_denormals() -> bool:

@@ -41,6 +41,7 @@ def sample_chunks(
     num_rows: int,
     seed: int,
     chunk_rows: int = 20_000,
+    *,
     max_rejected_fraction: float = 0.9,
     counts: SampleCounts | None = None,
 ) -> Iterator[pd.DataFrame]:

@@ -111,7 +111,9 @@ class SDVSynthesizer(Synthesizer):
             try:
                 self._model = load_sdv(folder / MODEL)
             except (*SDV_ERRORS, pickle.UnpicklingError, EOFError, AttributeError, ImportError, OSError) as err:
-                raise ModelFileError(f"{folder / MODEL} must be readable by SDV, however: {type(err).__name__}") from err
+                raise ModelFileError(
+                    f"{folder / MODEL} must be readable by SDV, however: {type(err).__name__}"
+                ) from err
 
     def _choose_columns(self, metadata: Metadata, names: list[str], empty: list[str]) -> None:
         self._columns = [metadata[name] for name in names if name not in empty]

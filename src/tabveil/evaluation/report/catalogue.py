@@ -28,10 +28,10 @@ class Metric:
 
 
 CATALOGUE = (
-    Metric("quality", "overall", "Quality, sdmetrics' stock score", "higher is better; read it between floor and ceiling"),
+    Metric("quality", "overall", "Quality, sdmetrics' stock score", "read it between floor and ceiling"),
     Metric("quality", "column_shapes", "Column shapes, stock", "higher is better; 1 is identical"),
-    Metric("quality", "column_pair_trends", "Column pair trends, stock", "higher is better; counts associated pairs only"),
-    Metric("quality", "num_counted_pairs", "Pairs the stock score counts", "context; more pairs, steadier score", "count"),
+    Metric("quality", "column_pair_trends", "Column pair trends, stock", "counts associated pairs only"),
+    Metric("quality", "num_counted_pairs", "Pairs the stock score counts", "context", "count"),
     Metric("quality", "floor", "Floor: columns shuffled independently", "what no relation at all scores"),
     Metric("quality", "ceiling", "Ceiling: real holdout", "what fresh real rows score, on samples of equal size"),
     Metric("quality", "ceiling_bootstrap", "Ceiling: training rows drawn again", "what copying scores"),
@@ -51,10 +51,10 @@ CATALOGUE = (
     Metric("utility", "trtr", "Target: trained on real, tested on real", "what real data reaches"),
     Metric("utility", "all_columns_tstr", "All columns: trained on synthetic", "higher is better; 0 is chance"),
     Metric("utility", "all_columns_trtr", "All columns: trained on real", "what real data reaches"),
-    Metric("privacy", "dcr_share_closer_to_train", "Rows closer to training than to unseen rows", "0.5 shows no copying", "share"),
-    Metric("privacy", "dcr_share_closer_to_train_low", "the same, lower 95 % bound", "an interval that holds 50 % shows no copying", "share"),
+    Metric("privacy", "dcr_share_closer_to_train", "Rows closer to training rows", "50 % shows no copying", "share"),
+    Metric("privacy", "dcr_share_closer_to_train_low", "the same, lower 95 % bound", "", "share"),
     Metric("privacy", "dcr_share_closer_to_train_high", "the same, upper 95 % bound", "", "share"),
-    Metric("privacy", "dcr_share_closer_to_holdout", "Rows closer to unseen rows", "the complement; the gate asks for a minimum", "share"),
+    Metric("privacy", "dcr_share_closer_to_holdout", "Rows closer to unseen rows", "the complement", "share"),
     Metric("privacy", "dcr_median", "Median distance to the nearest training row", "not far below the next"),
     Metric("privacy", "dcr_median_holdout", "the same, for unseen real rows", "what real rows show"),
     Metric("privacy", "nndr", "Nearest over second nearest distance (median)", "not far below the next"),

@@ -17,7 +17,6 @@ import pandas as pd
 
 from tabveil.evaluation.association import Associations
 from tabveil.evaluation.frames import Float
-from tabveil.evaluation.histograms import Histogram
 from tabveil.evaluation.privacy import Distances
 
 REAL, SYNTHETIC = "#4f7cac", "#e07a3f"
@@ -26,100 +25,23 @@ SERIES = alt.Scale(domain=["real", "synthetic"], range=[REAL, SYNTHETIC])
 MAX_HEATMAP_COLUMNS = 60
 DISTANCE_BINS = 40
 
+SHARED = "quality/shared_trends"
 SCORES = (  # label, metric, floor, ceiling
     ("Quality (sdmetrics)", "quality/overall", "quality/floor", "quality/ceiling"),
     ("Column shapes (shared bins)", "quality/shared_shapes", None, "quality/shared_shapes_ceiling"),
-    ("Pair trends (shared bins)", "quality/shared_trends", "quality/shared_trends_floor", "quality/shared_trends_ceiling"),
+    ("Pair trends (shared bins)", SHARED, f"{SHARED}_floor", f"{SHARED}_ceiling"),
     ("Usefulness, all columns", "utility/all_columns_tstr", None, "utility/all_columns_trtr"),
     ("Rare groups kept", "rare/recall", None, "rare/recall_ceiling"),
 )  # fmt: skip
 
 
-def _inline(records: Sequence[Mapping[str, Any]]) -> alt.Data:
+def inline(records: Sequence[Mapping[str, Any]]) -> alt.Data:
     """Records as CSV text: compact in the page, and nothing for Altair to copy or check value by value."""
     text = io.StringIO()
     writer = csv.DictWriter(text, list(records[0]) if records else ["empty"], lineterminator="\n")
     writer.writeheader()
     writer.writerows(records)
     return alt.Data(values=text.getvalue(), format=alt.CsvDataFormat(type="csv"))
-
-
-def histogram_chart(histogram: Histogram) -> alt.Chart | alt.LayerChart:
-    """Real beside synthetic: filled bars and an outline for numbers and dates, paired bars for levels."""
-    return _level_bars(histogram) if histogram.kind == "level" else _number_bars(histogram)
-
-
-def _records(histogram: Histogram) -> list[dict[str, Any]]:
-    records: list[dict[str, Any]] = []
-    for series, shares in (("real", histogram.real), ("synthetic", histogram.synthetic)):
-        for order, (label, share) in enumerate(zip(histogram.labels, shares, strict=True)):
-            records.append({"label": label, "order": order, "series": series, "share": round(share, 5)})
-    return records
-
-
-def _level_bars(histogram: Histogram) -> alt.Chart:
-    data = _inline(_records(histogram))
-    return (
-        alt.Chart(data, height=alt.Step(9))
-        .mark_bar(cornerRadiusEnd=1.5)
-        .encode(
-            y=alt.Y("label:N", sort=None, title=None, axis=alt.Axis(labelLimit=150, ticks=False, domain=False)),
-            yOffset=alt.YOffset("series:N"),
-            x=alt.X("share:Q", title=None, axis=alt.Axis(format="~%", tickCount=4)),
-            color=alt.Color("series:N", scale=SERIES, legend=None),
-            tooltip=_tooltips("level"),
-        )
-    )
-
-
-def _number_bars(histogram: Histogram) -> alt.LayerChart:
-    """Heights are shares per base bin, so that a merged bin has the area of its rows."""
-    edges = np.asarray(histogram.edges) * (1000.0 if histogram.kind == "date" else 1.0)
-    widths = np.diff(edges)
-    base = widths.min() if widths.size else 1.0
-    records = [
-        {
-            **record,
-            "start": float(edges[record["order"]]),
-            "end": float(edges[record["order"] + 1]),
-            "height": round(record["share"] * base / float(widths[record["order"]]), 6),
-        }
-        for record in _records(histogram)
-    ]
-    outline = _outline([r for r in records if r["series"] == "synthetic"])
-    kind = "T" if histogram.kind == "date" else "Q"
-    axis = alt.Axis(tickCount=5, grid=False) if kind == "T" else alt.Axis(tickCount=5, grid=False, format="~s")
-    x = alt.X(f"start:{kind}", title=None, axis=axis, scale=alt.Scale(zero=False, nice=False))
-    y = alt.Y("height:Q", title=None, axis=alt.Axis(format="~%", tickCount=4))
-    bars = (
-        alt.Chart(_inline([r for r in records if r["series"] == "real"]))
-        .mark_rect(color=REAL, opacity=0.7)
-        .encode(x=x, x2="end", y=y, y2=alt.datum(0), tooltip=_tooltips("range"))
-    )
-    line = (
-        alt.Chart(_inline(outline))
-        .mark_line(color=SYNTHETIC, interpolate="step-after", strokeWidth=2)
-        .encode(x=alt.X(f"start:{kind}"), y="height:Q")
-    )
-    return alt.layer(bars, line).properties(height=150)
-
-
-def _outline(records: list[dict[str, Any]]) -> list[dict[str, float]]:
-    """Steps of the synthetic histogram, from the ground and back to it."""
-    if not records:
-        return []
-    steps = [{"start": record["start"], "height": record["height"]} for record in records]
-    last = records[-1]
-    return [{"start": records[0]["start"], "height": 0.0}, *steps,
-            {"start": last["end"], "height": last["height"]}, {"start": last["end"], "height": 0.0}]  # fmt: skip
-
-
-def _tooltips(what: str) -> list[alt.Tooltip]:
-    return [
-        alt.Tooltip("label:N", title=what),
-        alt.Tooltip("series:N", title="table"),
-        alt.Tooltip("share:Q", title="share of rows", format=".2%"),
-    ]
 
 
 def heatmap_columns(associations: Associations) -> list[int]:
@@ -149,9 +71,16 @@ def heatmap_chart(associations: Associations, which: str, side: float = 330, nam
     ]
     size = max(min(0.8 * side / max(len(names), 1), 10.0), 4.0)
     axis = alt.Axis(labels=len(names) <= 16, ticks=False, domain=False, labelLimit=110, labelFontSize=size)
-    side_axis = alt.Axis(labels=names_shown or len(names) <= 16, ticks=False, domain=False, labelLimit=150, labelFontSize=size, labelOverlap=False)
+    side_axis = alt.Axis(
+        labels=names_shown or len(names) <= 16,
+        ticks=False,
+        domain=False,
+        labelLimit=150,
+        labelFontSize=size,
+        labelOverlap=False,
+    )
     return (
-        alt.Chart(_inline(records), width=side, height=side)
+        alt.Chart(inline(records), width=side, height=side)
         .mark_rect()
         .encode(
             x=alt.X("a:N", sort=None, title=None, axis=axis),
@@ -177,12 +106,20 @@ def scores_chart(metrics: dict[str, float]) -> alt.LayerChart:
         for label, name, floor, ceiling in SCORES
         if name in metrics
     ]
-    base = alt.Chart(_inline(records), height=alt.Step(30)).encode(
-        y=alt.Y("score:N", sort=[record["score"] for record in records], title=None, axis=alt.Axis(labelLimit=190, ticks=False, domain=False))
+    base = alt.Chart(inline(records), height=alt.Step(30)).encode(
+        y=alt.Y(
+            "score:N",
+            sort=[record["score"] for record in records],
+            title=None,
+            axis=alt.Axis(labelLimit=190, ticks=False, domain=False),
+        )
     )
     scale = alt.Scale(domain=[0, 1])
-    span = base.mark_rule(strokeWidth=8, strokeCap="round", color=NEUTRAL, opacity=0.45).encode(
-        x=alt.X("floor:Q", scale=scale, title=None, axis=alt.Axis(format=".1f", tickCount=5)), x2="ceiling:Q"
+    floored = inline([record for record in records if record["floor"] is not None])
+    span = (
+        base.properties(data=floored)
+        .mark_rule(strokeWidth=8, strokeCap="round", color=NEUTRAL, opacity=0.45)
+        .encode(x=alt.X("floor:Q", scale=scale, title=None, axis=alt.Axis(format=".1f", tickCount=5)), x2="ceiling:Q")
     )
     limit = base.mark_tick(thickness=3, size=16, color=REAL).encode(x=alt.X("ceiling:Q", scale=scale))
     point = base.mark_point(filled=True, size=110, color=SYNTHETIC, opacity=1).encode(
@@ -204,7 +141,7 @@ def loss_chart(loss_curve: pd.DataFrame) -> alt.Chart:
     ]
     scale = alt.Scale(domain=["train", "validation"], range=[REAL, SYNTHETIC])
     return (
-        alt.Chart(_inline(records), height=220)
+        alt.Chart(inline(records), height=220)
         .mark_line(strokeWidth=2)
         .encode(
             x=alt.X("step:Q", title="training step", axis=alt.Axis(grid=False, tickCount=6)),
@@ -231,7 +168,7 @@ def distances_chart(distances: Distances) -> alt.Chart:
     ]
     scale = alt.Scale(domain=[label for label, _ in labels], range=[REAL, SYNTHETIC])
     return (
-        alt.Chart(_inline(records), height=220)
+        alt.Chart(inline(records), height=220)
         .mark_area(interpolate="step-after", line=True, fillOpacity=0.25)
         .encode(
             x=alt.X("distance:Q", title="distance to the nearest training row", axis=alt.Axis(grid=False, tickCount=6)),

@@ -18,6 +18,7 @@ from tabveil.evaluation.gate import Verdict
 from tabveil.evaluation.report import charts
 from tabveil.evaluation.report.catalogue import CATALOGUE, GROUPS, formatted
 from tabveil.evaluation.report.context import ReportContext, pii_columns
+from tabveil.evaluation.report.histogram_charts import histogram_spec
 
 TEMPLATES = Path(__file__).parent / "templates"
 WORST_GROUPS = 20
@@ -56,20 +57,22 @@ def render_report(evaluation: Evaluation, verdict: Verdict, context: ReportConte
 
 def chart_specs(evaluation: Evaluation, loss_curve: pd.DataFrame | None) -> dict[str, Any]:
     """Vega-Lite specifications by the id of the element they are drawn in."""
-    pictures: dict[str, Any] = {"chart-scores": _wide(charts.scores_chart(evaluation.metrics))}
+    specs = {
+        "chart-scores": _wide(_spec(charts.scores_chart(evaluation.metrics))),
+        "chart-distances": _wide(_spec(charts.distances_chart(evaluation.distances))),
+    }
     for which in ("real", "synthetic", "difference"):
-        pictures[f"chart-association-{which}"] = charts.heatmap_chart(evaluation.associations, which)
-    pictures["chart-distances"] = _wide(charts.distances_chart(evaluation.distances))
+        specs[f"chart-association-{which}"] = _spec(charts.heatmap_chart(evaluation.associations, which))
     if loss_curve is not None and len(loss_curve):
-        pictures["chart-loss"] = _wide(charts.loss_chart(loss_curve))
+        specs["chart-loss"] = _wide(_spec(charts.loss_chart(loss_curve)))
     for position, histogram in enumerate(evaluation.histograms):
         if histogram.shown:
-            pictures[f"chart-column-{position}"] = _wide(charts.histogram_chart(histogram))
-    return {name: _spec(picture) for name, picture in pictures.items()}
+            specs[f"chart-column-{position}"] = _wide(histogram_spec(histogram))
+    return specs
 
 
-def _wide(picture: alt.Chart | alt.LayerChart) -> alt.Chart | alt.LayerChart:
-    return picture.properties(width="container", autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))
+def _wide(spec: dict[str, Any]) -> dict[str, Any]:
+    return {**spec, "width": "container", "autosize": {"type": "fit-x", "contains": "padding"}}
 
 
 def _spec(picture: alt.TopLevelMixin) -> dict[str, Any]:
@@ -102,7 +105,9 @@ def tiles(evaluation: Evaluation, verdict: Verdict) -> list[dict[str, str]]:
         _count_tile("Real identity values", "in the synthetic table", checked, "privacy/real_identity_values"),
     ]
     share = formatted(metrics.get("privacy/dcr_share_closer_to_train"), "share")
-    low, high = (formatted(metrics.get(f"privacy/dcr_share_closer_to_train_{side}"), "share") for side in ("low", "high"))
+    low, high = (
+        formatted(metrics.get(f"privacy/dcr_share_closer_to_train_{side}"), "share") for side in ("low", "high")
+    )
     identical, unseen = (formatted(metrics.get(f"privacy/identical_share{end}"), "share") for end in ("", "_holdout"))
     told, best = (formatted(metrics.get(f"detection/c2st_auc{end}")) for end in ("", "_ceiling"))
     useful, real = (formatted(metrics.get(f"utility/{name}")) for name in ("tstr", "trtr"))
@@ -112,7 +117,7 @@ def tiles(evaluation: Evaluation, verdict: Verdict) -> list[dict[str, str]]:
         {"label": "Closer to training rows", "value": share, "note": f"50 % shows no copying; {low} to {high}"},
         {"label": "Exact copies", "value": identical, "note": f"unseen real rows: {unseen}"},
         {"label": "Told apart by a model", "value": told, "note": f"AUC; 0.5 is undetectable; real rows: {best}"},
-        {"label": f"Predicts {evaluation.target.target}", "value": useful, "note": f"{kind} on real rows; real data: {real}"},
+        {"label": f"Predicts {evaluation.target.target}", "value": useful, "note": f"{kind}; real data: {real}"},
     ]  # fmt: skip
 
 
@@ -167,7 +172,7 @@ def embedded_json(data: Any) -> str:
 @cache
 def _vega_bundle() -> str:
     """Vega, Vega-Lite and vega-embed as one script, from vl_convert (BSD-3-Clause)."""
-    return str(vl_convert.javascript_bundle()).replace("</script", "<\\/script")
+    return str(vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;")).replace("</script", "<\\/script")
 
 
 @cache

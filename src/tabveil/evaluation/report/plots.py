@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import altair as alt
 import pandas as pd
 import vl_convert
 
 from tabveil.evaluation.assessment import Evaluation
+from tabveil.evaluation.histograms import Histogram
 from tabveil.evaluation.report import charts
+from tabveil.evaluation.report.histogram_charts import histogram_spec
 
 SCALE = 2.0  # pixels per unit
 INK, PAPER, GRID = "#1f2933", "#ffffff", "#e6e9ee"
@@ -29,46 +32,44 @@ def write_plots(
     Returns:
         The paths, in the order written.
     """
-    pictures: dict[str, alt.TopLevelMixin] = {
-        "scores": charts.scores_chart(evaluation.metrics).properties(width=460, title="Scores, floor to ceiling"),
-        "correlation": _correlation(evaluation),
-    }
+    scores = charts.scores_chart(evaluation.metrics).properties(width=460, title="Scores, floor to ceiling")
+    pictures = {"scores": _spec(scores), "correlation": _spec(_correlation(evaluation))}
     if loss_curve is not None and len(loss_curve):
-        pictures["loss"] = charts.loss_chart(loss_curve).properties(width=560, title="Loss")
-    for name in _weakest_columns(evaluation, num_plots):
-        pictures[f"histogram_{name}"] = _titled_histogram(evaluation, name)
-    return [_write(picture, folder / f"{_file_name(name)}.png") for name, picture in pictures.items()]
-
-
-def _weakest_columns(evaluation: Evaluation, num_plots: int) -> list[str]:
-    shown = {histogram.column for histogram in evaluation.histograms if histogram.shown}
+        pictures["loss"] = _spec(charts.loss_chart(loss_curve).properties(width=560, title="Loss"))
+    by_name = {histogram.column: histogram for histogram in evaluation.histograms if histogram.shown}
     ordered = evaluation.columns.sort_values(["shared_shape", "column"])["column"]
-    return [name for name in ordered if name in shown][:num_plots]
+    for name in [name for name in ordered if name in by_name][:num_plots]:
+        pictures[f"histogram_{name}"] = _titled_histogram(by_name[name])
+    return [_write(spec, folder / f"{_file_name(name)}.png") for name, spec in pictures.items()]
 
 
-def _titled_histogram(evaluation: Evaluation, name: str) -> alt.TopLevelMixin:
-    histogram = next(h for h in evaluation.histograms if h.column == name)
+def _titled_histogram(histogram: Histogram) -> dict[str, Any]:
     missing = f"missing: real {histogram.real_missing:.1%}, synthetic {histogram.synthetic_missing:.1%}"
-    title = alt.TitleParams(name, subtitle=f"real (blue) and synthetic (orange); {missing}")
-    return charts.histogram_chart(histogram).properties(width=460, title=title)
+    title = {"text": histogram.column, "subtitle": f"real (blue) and synthetic (orange); {missing}"}
+    return {**histogram_spec(histogram), "width": 460, "title": title}
 
 
-def _correlation(evaluation: Evaluation) -> alt.TopLevelMixin:
+def _correlation(evaluation: Evaluation) -> alt.HConcatChart:
     parts = [
-        charts.heatmap_chart(evaluation.associations, which, side=460, names_shown=which == "real").properties(title=which)
+        charts.heatmap_chart(evaluation.associations, which, side=460, names_shown=which == "real").properties(
+            title=which
+        )
         for which in ("real", "synthetic", "difference")
     ]
     return alt.hconcat(*parts)
+
+
+def _spec(picture: alt.TopLevelMixin) -> dict[str, Any]:
+    spec: dict[str, Any] = picture.to_dict(validate=False)
+    return spec
 
 
 def _file_name(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]", "_", name)
 
 
-def _write(picture: alt.TopLevelMixin, path: Path) -> Path:
-    spec = picture.to_dict(validate=False)
-    spec["config"] = chart_config()
-    path.write_bytes(vl_convert.vegalite_to_png(spec, scale=SCALE))
+def _write(spec: dict[str, Any], path: Path) -> Path:
+    path.write_bytes(vl_convert.vegalite_to_png({**spec, "config": chart_config()}, scale=SCALE))
     return path
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -94,7 +95,8 @@ class Encoder(nn.Module):
         super().__init__()
         width = config.encoder_dim
         self.tokens = nn.EmbeddingBag(layout.num_tokens, width, mode="sum")
-        self.features = nn.Linear(len(layout.numeric) * NUM_FEATURES, width)
+        count = len(layout.numeric) * NUM_FEATURES
+        self.features = nn.Linear(count, width) if count else None
         self.hidden = nn.Linear(width, width)
         self.out = nn.Linear(width, 2 * config.latent_dim)
         self.dropout = config.dropout
@@ -103,7 +105,8 @@ class Encoder(nn.Module):
 
     def forward(self, flat: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
         """Args: flat int64 (batch, num_columns) of flat tokens; features (batch, num_numeric * NUM_FEATURES)."""
-        h = F.silu(self.tokens(flat) + self.features(features))
+        h = self.tokens(flat)
+        h = F.silu(h if self.features is None else h + self.features(features))
         h = F.dropout(h, self.dropout, self.training)
         h = h + F.dropout(F.silu(self.hidden(h)), self.dropout, self.training)
         mean, log_variance = self.out(h).chunk(2, dim=1)
@@ -121,9 +124,13 @@ class MaskedLinear(nn.Module):
         self.weight = nn.Parameter(torch.randn(mask.shape) * mask * fan_in**-0.5)
         self.register_buffer("mask", mask, persistent=False)
 
+    def masked(self) -> Tensor:
+        """The weight as it acts, (out, in)."""
+        return self.weight * self.mask
+
     def forward(self, x: Tensor) -> Tensor:
         """(batch, in) -> (batch, out)."""
-        return F.linear(x, self.weight * self.mask)
+        return F.linear(x, self.masked())
 
 
 class Decoder(nn.Module):
@@ -187,16 +194,23 @@ class SegmentLogSumExp(torch.autograd.Function):
     """log sum exp of each column's logits: (batch, num_tokens) -> (batch, num_columns)."""
 
     @staticmethod
-    def forward(ctx, logits: Tensor, sizes: Sequence[int], owner: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
-        result = torch.stack([part.logsumexp(1) for part in logits.split(list(sizes), dim=1)], dim=1)
+    def forward(ctx: Any, logits: Tensor, sizes: Sequence[int], owner: Tensor) -> Tensor:
+        """`sizes`: tokens per column; `owner`: column of each token."""
+        result = torch.stack([part.logsumexp(1) for part in torch.split(logits, list(sizes), dim=1)], dim=1)
         ctx.save_for_backward(logits, result, owner)
         return result
 
     @staticmethod
-    def backward(ctx, grad: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[no-untyped-def]
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        """The softmax of each column, weighted by its gradient."""
         logits, result, owner = ctx.saved_tensors
         weight = grad.index_select(1, owner)
         return (logits - result.index_select(1, owner)).exp_().mul_(weight), None, None
+
+
+def segment_log_sum_exp(logits: Tensor, sizes: Sequence[int], owner: Tensor) -> Tensor:
+    """`SegmentLogSumExp` as a function."""
+    return cast(Tensor, SegmentLogSumExp.apply(logits, sizes, owner))  # type: ignore[no-untyped-call]
 
 
 def kernel_parameters(raw_middle: Tensor, raw_sharpness: Tensor) -> tuple[Tensor, Tensor]:
@@ -210,9 +224,13 @@ def kernel_parameters(raw_middle: Tensor, raw_sharpness: Tensor) -> tuple[Tensor
 def log_mass(low: Tensor, high: Tensor) -> Tensor:
     """log(sigmoid(high) - sigmoid(low)), stable for any low < high."""
     width = (high - low).clamp(min=1e-6)
-    return low - F.softplus(low) - F.softplus(high) + torch.log(torch.expm1(width.clamp(max=60.0))) + (
-        width - 60.0
-    ).clamp(min=0)
+    return (
+        low
+        - F.softplus(low)
+        - F.softplus(high)
+        + torch.log(torch.expm1(width.clamp(max=60.0)))
+        + (width - 60.0).clamp(min=0)
+    )
 
 
 class TVAENetwork(nn.Module):
@@ -245,7 +263,7 @@ class TVAENetwork(nn.Module):
         """Negative log likelihood of each cell in nats, (batch, num_columns); numbers as a density over their slice."""
         logits, _, middle, sharpness = self.logits(heads)
         flat = tokens + self.offsets
-        loss = SegmentLogSumExp.apply(logits, self.layout.sizes, self.owner) - logits.gather(1, flat)
+        loss = segment_log_sum_exp(logits, self.layout.sizes, self.owner) - logits.gather(1, flat)
         if not len(self.numeric):
             return loss
         own = flat[:, self.numeric]

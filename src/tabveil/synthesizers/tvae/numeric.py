@@ -120,7 +120,14 @@ class NumericCodec:
         """What the network sees besides the token: shape (num_rows, 6), zeros when missing."""
         value = np.nan_to_num((self.values(tokens, places) - self.center) / self.scale)
         turn = 2 * np.pi * places
-        columns = (2 * places - 1, np.sin(turn), np.cos(turn), np.sin(2 * turn), np.cos(2 * turn), np.clip(value, -4, 4))
+        columns = (
+            2 * places - 1,
+            np.sin(turn),
+            np.cos(turn),
+            np.sin(2 * turn),
+            np.cos(2 * turn),
+            np.clip(value, -4, 4),
+        )
         return (np.stack(columns, axis=1) * (tokens > 0)[:, None]).astype(np.float32)
 
     def _nearest_spikes(self, values: Floats) -> Ints:
@@ -138,10 +145,7 @@ class NumericCodec:
         return rng.uniform(-0.5, 0.5, count) * self.resolution.step
 
 
-
-def fit_numeric(
-    series: pd.Series[Any], column: Column, config: TVAEConfig, rng: np.random.Generator
-) -> NumericCodec:
+def fit_numeric(series: pd.Series[Any], column: Column, config: TVAEConfig, rng: np.random.Generator) -> NumericCodec:
     """Learn a column's spikes, bins and resolution.
 
     Values in fewer than `rare_threshold` rows in all leave no trace: the column is then all missing. A remainder too

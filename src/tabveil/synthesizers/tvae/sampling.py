@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from tabveil.synthesizers.tvae.network import EMBEDDING_DIM, LAYERS, Decoder, TVAENetwork, kernel_parameters, log_mass
+from tabveil.synthesizers.tvae.network import (
+    EMBEDDING_DIM,
+    LAYERS,
+    Decoder,
+    MaskedLinear,
+    TVAENetwork,
+    kernel_parameters,
+    log_mass,
+)
 from tabveil.synthesizers.tvae.numeric import NUM_FEATURES, NumericCodec
 from tabveil.synthesizers.tvae.tokenizer import Tokenizer
 
@@ -36,7 +46,7 @@ class _Batch:
         self.network, self.decoder, self.layout = network, network.decoder, network.layout
         self.tokenizer, self.generator, self.num_rows = tokenizer, generator, num_rows
         self.z = torch.randn(num_rows, latent_dim, generator=generator)
-        self.weights = _weights(self.decoder)
+        self.weights = _Weights(self.decoder)
         num_inputs = len(self.decoder.input_owner)
         self.inputs = torch.zeros(num_rows, num_inputs)
         width = len(self.decoder.degrees)
@@ -58,7 +68,7 @@ class _Batch:
         span, known = slice(int(rows[0]), int(rows[-1]) + 1), self._known(degree)
         inputs = self.inputs[:, known]
         for layer in range(LAYERS):
-            latent = self.decoder.latents[layer]
+            latent = self.weights.latents[layer]
             step = F.linear(inputs, self.weights.inputs[layer][span][:, known])
             step += F.linear(self.z, latent.weight[span], latent.bias[span])
             if layer:
@@ -78,47 +88,50 @@ class _Batch:
         return out + F.linear(self.z, latent.weight[rows], latent.bias[rows])
 
     def _choose(self, column: int) -> None:
+        """Draw the column's tokens (Gumbel-max, in its exponential form) and make them inputs of the later ones."""
         codec, layout = self.tokenizer.codecs[column], self.layout
         span = slice(layout.offsets[column], layout.offsets[column] + layout.sizes[column])
-        logits = self._heads(span, column)
+        logits, kernel = self._heads(span, column), None
         if isinstance(codec, NumericCodec):
-            row = layout.numeric.index(column)
-            first = layout.num_tokens + row
-            middle, sharpness = kernel_parameters(
-                *self._heads([first, first + len(layout.numeric)], column).split(1, dim=1)
-            )
-            low, high = layout.low[span] - middle, layout.high[span] - middle
-            logits[:, 1:] += log_mass(low * sharpness, high * sharpness)[:, 1:]
+            kernel = self._kernel(column)
+            low, high = (layout.low[span] - kernel[0]) * kernel[1], (layout.high[span] - kernel[0]) * kernel[1]
+            logits[:, 1:] += log_mass(low[:, 1:], high[:, 1:])
         logits[:, torch.from_numpy(~codec.emitted)] = -torch.inf
         chosen = (logits - torch.empty_like(logits).exponential_(generator=self.generator).log_()).argmax(1)
         self.tokens[:, column] = chosen.numpy()
         at = column * EMBEDDING_DIM
         self.inputs[:, at : at + EMBEDDING_DIM] = self.decoder.tokens.weight[chosen + layout.offsets[column]]
-        if isinstance(codec, NumericCodec):
-            self._place(column, row, codec, chosen, middle[:, 0], sharpness[:, 0])
+        if isinstance(codec, NumericCodec) and kernel is not None:
+            self._place(column, codec, chosen, kernel)
 
-    def _place(
-        self, column: int, row: int, codec: NumericCodec, chosen: Tensor, middle: Tensor, sharpness: Tensor
-    ) -> None:
+    def _kernel(self, column: int) -> tuple[Tensor, Tensor]:
+        """Middle and sharpness, each (num_rows, 1)."""
+        first = self.layout.num_tokens + self.layout.numeric.index(column)
+        raw = self._heads([first, first + len(self.layout.numeric)], column)
+        return kernel_parameters(raw[:, :1], raw[:, 1:])
+
+    def _place(self, column: int, codec: NumericCodec, chosen: Tensor, kernel: tuple[Tensor, Tensor]) -> None:
         """Position inside the token's slice, from the kernel cut to it; the middle for spikes and missing values."""
+        row = self.layout.numeric.index(column)
         low, high = torch.from_numpy(codec.low)[chosen], torch.from_numpy(codec.high)[chosen]
         uniform = torch.rand(len(chosen), generator=self.generator, dtype=torch.float64)
-        inside = truncated_logistic(low, high, middle.double(), sharpness.double(), uniform)
+        middle, sharpness = (part[:, 0].double() for part in kernel)
+        inside = truncated_logistic(low, high, middle, sharpness, uniform)
         is_bin = torch.from_numpy(codec.bin_index >= 0)[chosen]
-        places = torch.where(is_bin, inside, (low + high) / 2).numpy()
-        self.places[:, row] = places
+        self.places[:, row] = torch.where(is_bin, inside, (low + high) / 2).numpy()
         at = self.layout.num_columns * EMBEDDING_DIM + row * NUM_FEATURES
-        features = codec.features(self.tokens[:, column], places)
+        features = codec.features(self.tokens[:, column], self.places[:, row])
         self.inputs[:, at : at + NUM_FEATURES] = torch.from_numpy(features)
 
 
-class _weights:  # noqa: N801
-    """The masked weights, multiplied once."""
+class _Weights:
+    """The masked weights, multiplied once, and the latent layers."""
 
     def __init__(self, decoder: Decoder) -> None:
-        self.inputs = [m.weight * m.mask for m in decoder.inputs]
-        self.hidden = [m.weight * m.mask for m in decoder.hidden]
-        self.heads = decoder.heads.weight * decoder.heads.mask
+        self.inputs = [cast(MaskedLinear, layer).masked() for layer in decoder.inputs]
+        self.hidden = [cast(MaskedLinear, layer).masked() for layer in decoder.hidden]
+        self.latents = [cast(nn.Linear, layer) for layer in decoder.latents]
+        self.heads = decoder.heads.masked()
 
 
 def truncated_logistic(low: Tensor, high: Tensor, middle: Tensor, sharpness: Tensor, uniform: Tensor) -> Tensor:

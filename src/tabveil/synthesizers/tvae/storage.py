@@ -69,7 +69,9 @@ def _codec_record(codec: Codec) -> dict[str, Any]:
 def _codec(record: dict[str, Any]) -> Codec:
     name, kind = str(record["name"]), ColumnType(record["type"])
     if record["kind"] == "category":
-        return CategoryCodec(name, kind, tuple(record["categories"]), record["rare_label"], bool(record["emits_missing"]))
+        return CategoryCodec(
+            name, kind, tuple(record["categories"]), record["rare_label"], bool(record["emits_missing"])
+        )
     return NumericCodec(
         name=name,
         type=kind,

@@ -1,0 +1,857 @@
+CREATE OR REPLACE TEMPORARY VIEW `bare` AS
+SELECT
+  `t0`.`_row`,
+  REGEXP_REPLACE(
+    `t0`.`c1`,
+    '^[\\x{0009}-\\x{000D}\\x{0020}\\x{00A0}\\x{2007}\\x{200B}-\\x{200D}\\x{202F}\\x{2060}\\x{3000}\\x{FEFF}]+|[\\x{0009}-\\x{000D}\\x{0020}\\x{00A0}\\x{2007}\\x{200B}-\\x{200D}\\x{202F}\\x{2060}\\x{3000}\\x{FEFF}]+$',
+    ''
+  ) AS `loan_id`,
+  REGEXP_REPLACE(
+    `t0`.`c2`,
+    '^[\\x{0009}-\\x{000D}\\x{0020}\\x{00A0}\\x{2007}\\x{200B}-\\x{200D}\\x{202F}\\x{2060}\\x{3000}\\x{FEFF}]+|[\\x{0009}-\\x{000D}\\x{0020}\\x{00A0}\\x{2007}\\x{200B}-\\x{200D}\\x{202F}\\x{2060}\\x{3000}\\x{FEFF}]+$',
+    ''
+  ) AS `amount`,
+  REGEXP_REPLACE(
+    `t0`.`c3`,
+    '^[\\x{0009}-\\x{000D}\\x{0020}\\x{00A0}\\x{2007}\\x{200B}-\\x{200D}\\x{202F}\\x{2060}\\x{3000}\\x{FEFF}]+|[\\x{0009}-\\x{000D}\\x{0020}\\x{00A0}\\x{2007}\\x{200B}-\\x{200D}\\x{202F}\\x{2060}\\x{3000}\\x{FEFF}]+$',
+    ''
+  ) AS `opened`,
+  REGEXP_REPLACE(
+    `t0`.`c4`,
+    '^[\\x{0009}-\\x{000D}\\x{0020}\\x{00A0}\\x{2007}\\x{200B}-\\x{200D}\\x{202F}\\x{2060}\\x{3000}\\x{FEFF}]+|[\\x{0009}-\\x{000D}\\x{0020}\\x{00A0}\\x{2007}\\x{200B}-\\x{200D}\\x{202F}\\x{2060}\\x{3000}\\x{FEFF}]+$',
+    ''
+  ) AS `seen`,
+  REGEXP_REPLACE(
+    `t0`.`c5`,
+    '^[\\x{0009}-\\x{000D}\\x{0020}\\x{00A0}\\x{2007}\\x{200B}-\\x{200D}\\x{202F}\\x{2060}\\x{3000}\\x{FEFF}]+|[\\x{0009}-\\x{000D}\\x{0020}\\x{00A0}\\x{2007}\\x{200B}-\\x{200D}\\x{202F}\\x{2060}\\x{3000}\\x{FEFF}]+$',
+    ''
+  ) AS `updated`,
+  REGEXP_REPLACE(
+    `t0`.`c6`,
+    '^[\\x{0009}-\\x{000D}\\x{0020}\\x{00A0}\\x{2007}\\x{200B}-\\x{200D}\\x{202F}\\x{2060}\\x{3000}\\x{FEFF}]+|[\\x{0009}-\\x{000D}\\x{0020}\\x{00A0}\\x{2007}\\x{200B}-\\x{200D}\\x{202F}\\x{2060}\\x{3000}\\x{FEFF}]+$',
+    ''
+  ) AS `active`,
+  REGEXP_REPLACE(
+    `t0`.`c7`,
+    '^[\\x{0009}-\\x{000D}\\x{0020}\\x{00A0}\\x{2007}\\x{200B}-\\x{200D}\\x{202F}\\x{2060}\\x{3000}\\x{FEFF}]+|[\\x{0009}-\\x{000D}\\x{0020}\\x{00A0}\\x{2007}\\x{200B}-\\x{200D}\\x{202F}\\x{2060}\\x{3000}\\x{FEFF}]+$',
+    ''
+  ) AS `grade`,
+  REGEXP_REPLACE(
+    `t0`.`c8`,
+    '^[\\x{0009}-\\x{000D}\\x{0020}\\x{00A0}\\x{2007}\\x{200B}-\\x{200D}\\x{202F}\\x{2060}\\x{3000}\\x{FEFF}]+|[\\x{0009}-\\x{000D}\\x{0020}\\x{00A0}\\x{2007}\\x{200B}-\\x{200D}\\x{202F}\\x{2060}\\x{3000}\\x{FEFF}]+$',
+    ''
+  ) AS `paid`
+FROM `raw` AS `t0`;
+
+CREATE OR REPLACE TEMPORARY VIEW `trimmed` AS
+SELECT
+  `t0`.`_row`,
+  CASE
+    WHEN `t0`.`loan_id` IN ('', 'NA')
+    THEN CAST(NULL AS STRING)
+    ELSE `t0`.`loan_id`
+  END AS `loan_id`,
+  CASE
+    WHEN `t0`.`amount` IN ('', 'NA')
+    THEN CAST(NULL AS STRING)
+    ELSE `t0`.`amount`
+  END AS `amount`,
+  CASE
+    WHEN `t0`.`opened` IN ('', 'NA')
+    THEN CAST(NULL AS STRING)
+    ELSE `t0`.`opened`
+  END AS `opened`,
+  CASE WHEN `t0`.`seen` IN ('', 'NA') THEN CAST(NULL AS STRING) ELSE `t0`.`seen` END AS `seen`,
+  CASE
+    WHEN `t0`.`updated` IN ('', 'NA')
+    THEN CAST(NULL AS STRING)
+    ELSE `t0`.`updated`
+  END AS `updated`,
+  CASE
+    WHEN `t0`.`active` IN ('', 'NA')
+    THEN CAST(NULL AS STRING)
+    ELSE `t0`.`active`
+  END AS `active`,
+  CASE WHEN `t0`.`grade` IN ('', 'NA') THEN CAST(NULL AS STRING) ELSE `t0`.`grade` END AS `grade`,
+  CASE WHEN `t0`.`paid` IN ('', 'NA') THEN CAST(NULL AS STRING) ELSE `t0`.`paid` END AS `paid`
+FROM `bare` AS `t0`;
+
+CREATE OR REPLACE TEMPORARY VIEW `typed` AS
+SELECT
+  `t0`.`_row`,
+  CASE
+    WHEN `t0`.`loan_id` RLIKE '^[+-]?([0-9]{1,3}([,][0-9]{3})+|[0-9]+)([.]0*)?$'
+    THEN TRY_CAST(REPLACE(REGEXP_REPLACE(`t0`.`loan_id`, '[.]0*$', ''), ',', '') AS BIGINT)
+    ELSE CAST(NULL AS BIGINT)
+  END AS `loan_id`,
+  CASE
+    WHEN `t0`.`amount` RLIKE '^([+-]?[$]? ?(([0-9]{1,3}([,][0-9]{3})+|[0-9]+)([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,3})?|[$] ?[+-]?(([0-9]{1,3}([,][0-9]{3})+|[0-9]+)([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,3})?|[+-]?(([0-9]{1,3}([,][0-9]{3})+|[0-9]+)([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,3})? ?[$])$'
+    AND (
+      ABS(
+        TRY_CAST(REPLACE(REPLACE(REPLACE(`t0`.`amount`, '$', ''), ' ', ''), ',', '') AS DOUBLE)
+      ) <= 1.7976931348623157e+308
+    )
+    THEN TRY_CAST(REPLACE(REPLACE(REPLACE(`t0`.`amount`, '$', ''), ' ', ''), ',', '') AS DOUBLE)
+    ELSE CAST(NULL AS DOUBLE)
+  END AS `amount`,
+  COALESCE(
+    CASE
+      WHEN `t0`.`opened` RLIKE '^([0-9]{1,2})[.]([0-9]{1,2})[.]([0-9]{4})$'
+      THEN CAST(TRY_CAST(CONCAT(
+        CONCAT(
+          CONCAT(
+            CONCAT(
+              REGEXP_EXTRACT(`t0`.`opened`, '^([0-9]{1,2})[.]([0-9]{1,2})[.]([0-9]{4})$', 3),
+              '-'
+            ),
+            RIGHT(
+              CONCAT(
+                '0',
+                REGEXP_EXTRACT(`t0`.`opened`, '^([0-9]{1,2})[.]([0-9]{1,2})[.]([0-9]{4})$', 2)
+              ),
+              2
+            )
+          ),
+          '-'
+        ),
+        RIGHT(
+          CONCAT('0', REGEXP_EXTRACT(`t0`.`opened`, '^([0-9]{1,2})[.]([0-9]{1,2})[.]([0-9]{4})$')),
+          2
+        )
+      ) AS TIMESTAMP) AS DATE)
+      ELSE CAST(NULL AS DATE)
+    END,
+    CASE
+      WHEN `t0`.`opened` RLIKE '^([A-Za-z]{3})[-]([0-9]{2})$'
+      THEN CAST(TRY_CAST(CONCAT(
+        CONCAT(
+          CONCAT(
+            CONCAT(
+              CONCAT(
+                CASE
+                  WHEN REGEXP_EXTRACT(`t0`.`opened`, '^([A-Za-z]{3})[-]([0-9]{2})$', 2) >= '69'
+                  THEN '19'
+                  ELSE '20'
+                END,
+                REGEXP_EXTRACT(`t0`.`opened`, '^([A-Za-z]{3})[-]([0-9]{2})$', 2)
+              ),
+              '-'
+            ),
+            CASE
+              WHEN LOWER(
+                SUBSTRING(
+                  REGEXP_EXTRACT(`t0`.`opened`, '^([A-Za-z]{3})[-]([0-9]{2})$'),
+                  IF(
+                    (
+                      0 + 1
+                    ) >= 1,
+                    0 + 1,
+                    0 + 1 + LENGTH(REGEXP_EXTRACT(`t0`.`opened`, '^([A-Za-z]{3})[-]([0-9]{2})$'))
+                  ),
+                  3
+                )
+              ) = 'jan'
+              THEN '01'
+              WHEN LOWER(
+                SUBSTRING(
+                  REGEXP_EXTRACT(`t0`.`opened`, '^([A-Za-z]{3})[-]([0-9]{2})$'),
+                  IF(
+                    (
+                      0 + 1
+                    ) >= 1,
+                    0 + 1,
+                    0 + 1 + LENGTH(REGEXP_EXTRACT(`t0`.`opened`, '^([A-Za-z]{3})[-]([0-9]{2})$'))
+                  ),
+                  3
+                )
+              ) = 'feb'
+              THEN '02'
+              WHEN LOWER(
+                SUBSTRING(
+                  REGEXP_EXTRACT(`t0`.`opened`, '^([A-Za-z]{3})[-]([0-9]{2})$'),
+                  IF(
+                    (
+                      0 + 1
+                    ) >= 1,
+                    0 + 1,
+                    0 + 1 + LENGTH(REGEXP_EXTRACT(`t0`.`opened`, '^([A-Za-z]{3})[-]([0-9]{2})$'))
+                  ),
+                  3
+                )
+              ) = 'mar'
+              THEN '03'
+              WHEN LOWER(
+                SUBSTRING(
+                  REGEXP_EXTRACT(`t0`.`opened`, '^([A-Za-z]{3})[-]([0-9]{2})$'),
+                  IF(
+                    (
+                      0 + 1
+                    ) >= 1,
+                    0 + 1,
+                    0 + 1 + LENGTH(REGEXP_EXTRACT(`t0`.`opened`, '^([A-Za-z]{3})[-]([0-9]{2})$'))
+                  ),
+                  3
+                )
+              ) = 'apr'
+              THEN '04'
+              WHEN LOWER(
+                SUBSTRING(
+                  REGEXP_EXTRACT(`t0`.`opened`, '^([A-Za-z]{3})[-]([0-9]{2})$'),
+                  IF(
+                    (
+                      0 + 1
+                    ) >= 1,
+                    0 + 1,
+                    0 + 1 + LENGTH(REGEXP_EXTRACT(`t0`.`opened`, '^([A-Za-z]{3})[-]([0-9]{2})$'))
+                  ),
+                  3
+                )
+              ) = 'may'
+              THEN '05'
+              WHEN LOWER(
+                SUBSTRING(
+                  REGEXP_EXTRACT(`t0`.`opened`, '^([A-Za-z]{3})[-]([0-9]{2})$'),
+                  IF(
+                    (
+                      0 + 1
+                    ) >= 1,
+                    0 + 1,
+                    0 + 1 + LENGTH(REGEXP_EXTRACT(`t0`.`opened`, '^([A-Za-z]{3})[-]([0-9]{2})$'))
+                  ),
+                  3
+                )
+              ) = 'jun'
+              THEN '06'
+              WHEN LOWER(
+                SUBSTRING(
+                  REGEXP_EXTRACT(`t0`.`opened`, '^([A-Za-z]{3})[-]([0-9]{2})$'),
+                  IF(
+                    (
+                      0 + 1
+                    ) >= 1,
+                    0 + 1,
+                    0 + 1 + LENGTH(REGEXP_EXTRACT(`t0`.`opened`, '^([A-Za-z]{3})[-]([0-9]{2})$'))
+                  ),
+                  3
+                )
+              ) = 'jul'
+              THEN '07'
+              WHEN LOWER(
+                SUBSTRING(
+                  REGEXP_EXTRACT(`t0`.`opened`, '^([A-Za-z]{3})[-]([0-9]{2})$'),
+                  IF(
+                    (
+                      0 + 1
+                    ) >= 1,
+                    0 + 1,
+                    0 + 1 + LENGTH(REGEXP_EXTRACT(`t0`.`opened`, '^([A-Za-z]{3})[-]([0-9]{2})$'))
+                  ),
+                  3
+                )
+              ) = 'aug'
+              THEN '08'
+              WHEN LOWER(
+                SUBSTRING(
+                  REGEXP_EXTRACT(`t0`.`opened`, '^([A-Za-z]{3})[-]([0-9]{2})$'),
+                  IF(
+                    (
+                      0 + 1
+                    ) >= 1,
+                    0 + 1,
+                    0 + 1 + LENGTH(REGEXP_EXTRACT(`t0`.`opened`, '^([A-Za-z]{3})[-]([0-9]{2})$'))
+                  ),
+                  3
+                )
+              ) = 'sep'
+              THEN '09'
+              WHEN LOWER(
+                SUBSTRING(
+                  REGEXP_EXTRACT(`t0`.`opened`, '^([A-Za-z]{3})[-]([0-9]{2})$'),
+                  IF(
+                    (
+                      0 + 1
+                    ) >= 1,
+                    0 + 1,
+                    0 + 1 + LENGTH(REGEXP_EXTRACT(`t0`.`opened`, '^([A-Za-z]{3})[-]([0-9]{2})$'))
+                  ),
+                  3
+                )
+              ) = 'oct'
+              THEN '10'
+              WHEN LOWER(
+                SUBSTRING(
+                  REGEXP_EXTRACT(`t0`.`opened`, '^([A-Za-z]{3})[-]([0-9]{2})$'),
+                  IF(
+                    (
+                      0 + 1
+                    ) >= 1,
+                    0 + 1,
+                    0 + 1 + LENGTH(REGEXP_EXTRACT(`t0`.`opened`, '^([A-Za-z]{3})[-]([0-9]{2})$'))
+                  ),
+                  3
+                )
+              ) = 'nov'
+              THEN '11'
+              WHEN LOWER(
+                SUBSTRING(
+                  REGEXP_EXTRACT(`t0`.`opened`, '^([A-Za-z]{3})[-]([0-9]{2})$'),
+                  IF(
+                    (
+                      0 + 1
+                    ) >= 1,
+                    0 + 1,
+                    0 + 1 + LENGTH(REGEXP_EXTRACT(`t0`.`opened`, '^([A-Za-z]{3})[-]([0-9]{2})$'))
+                  ),
+                  3
+                )
+              ) = 'dec'
+              THEN '12'
+              ELSE CAST(NULL AS STRING)
+            END
+          ),
+          '-'
+        ),
+        '01'
+      ) AS TIMESTAMP) AS DATE)
+      ELSE CAST(NULL AS DATE)
+    END
+  ) AS `opened`,
+  COALESCE(
+    CASE
+      WHEN `t0`.`seen` RLIKE '^([0-9]{1,2})[/]([0-9]{1,2})[/]([0-9]{4})[ ]+(0?[1-9]|1[0-2])[:]([0-5]?[0-9])[ ]+([AaPp][Mm])$'
+      THEN TRY_CAST(CONCAT(
+        CONCAT(
+          CONCAT(
+            CONCAT(
+              CONCAT(
+                CONCAT(
+                  REGEXP_EXTRACT(
+                    `t0`.`seen`,
+                    '^([0-9]{1,2})[/]([0-9]{1,2})[/]([0-9]{4})[ ]+(0?[1-9]|1[0-2])[:]([0-5]?[0-9])[ ]+([AaPp][Mm])$',
+                    3
+                  ),
+                  '-'
+                ),
+                RIGHT(
+                  CONCAT(
+                    '0',
+                    REGEXP_EXTRACT(
+                      `t0`.`seen`,
+                      '^([0-9]{1,2})[/]([0-9]{1,2})[/]([0-9]{4})[ ]+(0?[1-9]|1[0-2])[:]([0-5]?[0-9])[ ]+([AaPp][Mm])$',
+                      2
+                    )
+                  ),
+                  2
+                )
+              ),
+              '-'
+            ),
+            RIGHT(
+              CONCAT(
+                '0',
+                REGEXP_EXTRACT(
+                  `t0`.`seen`,
+                  '^([0-9]{1,2})[/]([0-9]{1,2})[/]([0-9]{4})[ ]+(0?[1-9]|1[0-2])[:]([0-5]?[0-9])[ ]+([AaPp][Mm])$'
+                )
+              ),
+              2
+            )
+          ),
+          ' '
+        ),
+        CONCAT(
+          CONCAT(
+            CONCAT(
+              CONCAT(
+                RIGHT(
+                  CONCAT(
+                    '0',
+                    CAST((
+                      TRY_CAST(REGEXP_EXTRACT(
+                        `t0`.`seen`,
+                        '^([0-9]{1,2})[/]([0-9]{1,2})[/]([0-9]{4})[ ]+(0?[1-9]|1[0-2])[:]([0-5]?[0-9])[ ]+([AaPp][Mm])$',
+                        4
+                      ) AS BIGINT) % 12
+                    ) + CASE
+                      WHEN LOWER(
+                        REGEXP_EXTRACT(
+                          `t0`.`seen`,
+                          '^([0-9]{1,2})[/]([0-9]{1,2})[/]([0-9]{4})[ ]+(0?[1-9]|1[0-2])[:]([0-5]?[0-9])[ ]+([AaPp][Mm])$',
+                          6
+                        )
+                      ) = 'pm'
+                      THEN 12
+                      ELSE 0
+                    END AS STRING)
+                  ),
+                  2
+                ),
+                ':'
+              ),
+              RIGHT(
+                CONCAT(
+                  '0',
+                  REGEXP_EXTRACT(
+                    `t0`.`seen`,
+                    '^([0-9]{1,2})[/]([0-9]{1,2})[/]([0-9]{4})[ ]+(0?[1-9]|1[0-2])[:]([0-5]?[0-9])[ ]+([AaPp][Mm])$',
+                    5
+                  )
+                ),
+                2
+              )
+            ),
+            ':'
+          ),
+          '00'
+        )
+      ) AS TIMESTAMP)
+      ELSE CAST(NULL AS TIMESTAMP)
+    END,
+    CASE
+      WHEN `t0`.`seen` RLIKE '^([0-9]{4})[-]([0-9]{1,2})[-]([0-9]{1,2})T([01]?[0-9]|2[0-3])[:]([0-5]?[0-9])[:]([0-5]?[0-9])[.]([0-9]{1,9})(Z|[+-][0-9]{2}:?[0-9]{2})$'
+      THEN TRY_CAST(CONCAT(
+        CONCAT(
+          CONCAT(
+            CONCAT(
+              CONCAT(
+                CONCAT(
+                  CONCAT(
+                    CONCAT(
+                      REGEXP_EXTRACT(
+                        `t0`.`seen`,
+                        '^([0-9]{4})[-]([0-9]{1,2})[-]([0-9]{1,2})T([01]?[0-9]|2[0-3])[:]([0-5]?[0-9])[:]([0-5]?[0-9])[.]([0-9]{1,9})(Z|[+-][0-9]{2}:?[0-9]{2})$'
+                      ),
+                      '-'
+                    ),
+                    RIGHT(
+                      CONCAT(
+                        '0',
+                        REGEXP_EXTRACT(
+                          `t0`.`seen`,
+                          '^([0-9]{4})[-]([0-9]{1,2})[-]([0-9]{1,2})T([01]?[0-9]|2[0-3])[:]([0-5]?[0-9])[:]([0-5]?[0-9])[.]([0-9]{1,9})(Z|[+-][0-9]{2}:?[0-9]{2})$',
+                          2
+                        )
+                      ),
+                      2
+                    )
+                  ),
+                  '-'
+                ),
+                RIGHT(
+                  CONCAT(
+                    '0',
+                    REGEXP_EXTRACT(
+                      `t0`.`seen`,
+                      '^([0-9]{4})[-]([0-9]{1,2})[-]([0-9]{1,2})T([01]?[0-9]|2[0-3])[:]([0-5]?[0-9])[:]([0-5]?[0-9])[.]([0-9]{1,9})(Z|[+-][0-9]{2}:?[0-9]{2})$',
+                      3
+                    )
+                  ),
+                  2
+                )
+              ),
+              ' '
+            ),
+            CONCAT(
+              CONCAT(
+                CONCAT(
+                  CONCAT(
+                    RIGHT(
+                      CONCAT(
+                        '0',
+                        REGEXP_EXTRACT(
+                          `t0`.`seen`,
+                          '^([0-9]{4})[-]([0-9]{1,2})[-]([0-9]{1,2})T([01]?[0-9]|2[0-3])[:]([0-5]?[0-9])[:]([0-5]?[0-9])[.]([0-9]{1,9})(Z|[+-][0-9]{2}:?[0-9]{2})$',
+                          4
+                        )
+                      ),
+                      2
+                    ),
+                    ':'
+                  ),
+                  RIGHT(
+                    CONCAT(
+                      '0',
+                      REGEXP_EXTRACT(
+                        `t0`.`seen`,
+                        '^([0-9]{4})[-]([0-9]{1,2})[-]([0-9]{1,2})T([01]?[0-9]|2[0-3])[:]([0-5]?[0-9])[:]([0-5]?[0-9])[.]([0-9]{1,9})(Z|[+-][0-9]{2}:?[0-9]{2})$',
+                        5
+                      )
+                    ),
+                    2
+                  )
+                ),
+                ':'
+              ),
+              RIGHT(
+                CONCAT(
+                  '0',
+                  REGEXP_EXTRACT(
+                    `t0`.`seen`,
+                    '^([0-9]{4})[-]([0-9]{1,2})[-]([0-9]{1,2})T([01]?[0-9]|2[0-3])[:]([0-5]?[0-9])[:]([0-5]?[0-9])[.]([0-9]{1,9})(Z|[+-][0-9]{2}:?[0-9]{2})$',
+                    6
+                  )
+                ),
+                2
+              )
+            )
+          ),
+          '.'
+        ),
+        REGEXP_EXTRACT(
+          `t0`.`seen`,
+          '^([0-9]{4})[-]([0-9]{1,2})[-]([0-9]{1,2})T([01]?[0-9]|2[0-3])[:]([0-5]?[0-9])[:]([0-5]?[0-9])[.]([0-9]{1,9})(Z|[+-][0-9]{2}:?[0-9]{2})$',
+          7
+        )
+      ) AS TIMESTAMP) - CAST(CONCAT(
+        CASE
+          WHEN REGEXP_EXTRACT(
+            `t0`.`seen`,
+            '^([0-9]{4})[-]([0-9]{1,2})[-]([0-9]{1,2})T([01]?[0-9]|2[0-3])[:]([0-5]?[0-9])[:]([0-5]?[0-9])[.]([0-9]{1,9})(Z|[+-][0-9]{2}:?[0-9]{2})$',
+            8
+          ) = 'Z'
+          THEN 0
+          WHEN STARTSWITH(
+            REGEXP_EXTRACT(
+              `t0`.`seen`,
+              '^([0-9]{4})[-]([0-9]{1,2})[-]([0-9]{1,2})T([01]?[0-9]|2[0-3])[:]([0-5]?[0-9])[:]([0-5]?[0-9])[.]([0-9]{1,9})(Z|[+-][0-9]{2}:?[0-9]{2})$',
+              8
+            ),
+            '-'
+          )
+          THEN -(
+            (
+              TRY_CAST(SUBSTRING(
+                REGEXP_REPLACE(
+                  REGEXP_EXTRACT(
+                    `t0`.`seen`,
+                    '^([0-9]{4})[-]([0-9]{1,2})[-]([0-9]{1,2})T([01]?[0-9]|2[0-3])[:]([0-5]?[0-9])[:]([0-5]?[0-9])[.]([0-9]{1,9})(Z|[+-][0-9]{2}:?[0-9]{2})$',
+                    8
+                  ),
+                  '[^0-9]',
+                  ''
+                ),
+                IF(
+                  (
+                    0 + 1
+                  ) >= 1,
+                  0 + 1,
+                  0 + 1 + LENGTH(
+                    REGEXP_REPLACE(
+                      REGEXP_EXTRACT(
+                        `t0`.`seen`,
+                        '^([0-9]{4})[-]([0-9]{1,2})[-]([0-9]{1,2})T([01]?[0-9]|2[0-3])[:]([0-5]?[0-9])[:]([0-5]?[0-9])[.]([0-9]{1,9})(Z|[+-][0-9]{2}:?[0-9]{2})$',
+                        8
+                      ),
+                      '[^0-9]',
+                      ''
+                    )
+                  )
+                ),
+                2
+              ) AS BIGINT) * 60
+            ) + TRY_CAST(SUBSTRING(
+              REGEXP_REPLACE(
+                REGEXP_EXTRACT(
+                  `t0`.`seen`,
+                  '^([0-9]{4})[-]([0-9]{1,2})[-]([0-9]{1,2})T([01]?[0-9]|2[0-3])[:]([0-5]?[0-9])[:]([0-5]?[0-9])[.]([0-9]{1,9})(Z|[+-][0-9]{2}:?[0-9]{2})$',
+                  8
+                ),
+                '[^0-9]',
+                ''
+              ),
+              IF(
+                (
+                  2 + 1
+                ) >= 1,
+                2 + 1,
+                2 + 1 + LENGTH(
+                  REGEXP_REPLACE(
+                    REGEXP_EXTRACT(
+                      `t0`.`seen`,
+                      '^([0-9]{4})[-]([0-9]{1,2})[-]([0-9]{1,2})T([01]?[0-9]|2[0-3])[:]([0-5]?[0-9])[:]([0-5]?[0-9])[.]([0-9]{1,9})(Z|[+-][0-9]{2}:?[0-9]{2})$',
+                      8
+                    ),
+                    '[^0-9]',
+                    ''
+                  )
+                )
+              ),
+              2
+            ) AS BIGINT)
+          )
+          ELSE (
+            TRY_CAST(SUBSTRING(
+              REGEXP_REPLACE(
+                REGEXP_EXTRACT(
+                  `t0`.`seen`,
+                  '^([0-9]{4})[-]([0-9]{1,2})[-]([0-9]{1,2})T([01]?[0-9]|2[0-3])[:]([0-5]?[0-9])[:]([0-5]?[0-9])[.]([0-9]{1,9})(Z|[+-][0-9]{2}:?[0-9]{2})$',
+                  8
+                ),
+                '[^0-9]',
+                ''
+              ),
+              IF(
+                (
+                  0 + 1
+                ) >= 1,
+                0 + 1,
+                0 + 1 + LENGTH(
+                  REGEXP_REPLACE(
+                    REGEXP_EXTRACT(
+                      `t0`.`seen`,
+                      '^([0-9]{4})[-]([0-9]{1,2})[-]([0-9]{1,2})T([01]?[0-9]|2[0-3])[:]([0-5]?[0-9])[:]([0-5]?[0-9])[.]([0-9]{1,9})(Z|[+-][0-9]{2}:?[0-9]{2})$',
+                      8
+                    ),
+                    '[^0-9]',
+                    ''
+                  )
+                )
+              ),
+              2
+            ) AS BIGINT) * 60
+          ) + TRY_CAST(SUBSTRING(
+            REGEXP_REPLACE(
+              REGEXP_EXTRACT(
+                `t0`.`seen`,
+                '^([0-9]{4})[-]([0-9]{1,2})[-]([0-9]{1,2})T([01]?[0-9]|2[0-3])[:]([0-5]?[0-9])[:]([0-5]?[0-9])[.]([0-9]{1,9})(Z|[+-][0-9]{2}:?[0-9]{2})$',
+                8
+              ),
+              '[^0-9]',
+              ''
+            ),
+            IF(
+              (
+                2 + 1
+              ) >= 1,
+              2 + 1,
+              2 + 1 + LENGTH(
+                REGEXP_REPLACE(
+                  REGEXP_EXTRACT(
+                    `t0`.`seen`,
+                    '^([0-9]{4})[-]([0-9]{1,2})[-]([0-9]{1,2})T([01]?[0-9]|2[0-3])[:]([0-5]?[0-9])[:]([0-5]?[0-9])[.]([0-9]{1,9})(Z|[+-][0-9]{2}:?[0-9]{2})$',
+                    8
+                  ),
+                  '[^0-9]',
+                  ''
+                )
+              )
+            ),
+            2
+          ) AS BIGINT)
+        END,
+        ' minutes'
+      ) AS INTERVAL)
+      ELSE CAST(NULL AS TIMESTAMP)
+    END
+  ) AS `seen`,
+  CASE
+    WHEN `t0`.`updated` RLIKE '^[0-9]{4}-[0-9]{2}-[0-9]{2}([ T]([01][0-9]|2[0-3]):[0-5][0-9](:[0-5][0-9]([.][0-9]{1,9})?)?(Z|[+]00:?00|[+]00)?)?$'
+    THEN TRY_CAST(REPLACE(REGEXP_REPLACE(`t0`.`updated`, '(Z|[+]00:?00|[+]00)$', ''), 'T', ' ') AS TIMESTAMP)
+    ELSE CAST(NULL AS TIMESTAMP)
+  END AS `updated`,
+  CASE
+    WHEN LOWER(`t0`.`active`) IN ('1', 't', 'true', 'y', 'yes')
+    THEN TRUE
+    WHEN LOWER(`t0`.`active`) IN ('0', 'f', 'false', 'n', 'no')
+    THEN FALSE
+    ELSE CAST(NULL AS BOOLEAN)
+  END AS `active`,
+  `t0`.`grade`,
+  CASE
+    WHEN `t0`.`paid` RLIKE '^[+-]?(([0-9]{1,3}([,][0-9]{3})+|[0-9]+)([.][0-9]*)?|[.][0-9]+)([eE][+-]?[0-9]{1,3})?$'
+    AND (
+      ABS(TRY_CAST(REPLACE(`t0`.`paid`, ',', '') AS DOUBLE)) <= 1.7976931348623157e+308
+    )
+    THEN TRY_CAST(REPLACE(`t0`.`paid`, ',', '') AS DOUBLE)
+    ELSE CAST(NULL AS DOUBLE)
+  END AS `paid`,
+  `t0`.`loan_id` IS NOT NULL AS `_given_loan_id`,
+  `t0`.`amount` IS NOT NULL AS `_given_amount`,
+  `t0`.`opened` IS NOT NULL AS `_given_opened`,
+  `t0`.`seen` IS NOT NULL AS `_given_seen`,
+  `t0`.`updated` IS NOT NULL AS `_given_updated`,
+  `t0`.`active` IS NOT NULL AS `_given_active`,
+  `t0`.`paid` IS NOT NULL AS `_given_paid`
+FROM `trimmed` AS `t0`;
+
+CREATE OR REPLACE TEMPORARY VIEW `judged` AS
+SELECT
+  `t0`.`_row`,
+  `t0`.`loan_id`,
+  `t0`.`amount`,
+  `t0`.`opened`,
+  `t0`.`seen`,
+  `t0`.`updated`,
+  `t0`.`active`,
+  `t0`.`grade`,
+  `t0`.`paid`,
+  `t0`.`_given_loan_id`,
+  `t0`.`_given_amount`,
+  `t0`.`_given_opened`,
+  `t0`.`_given_seen`,
+  `t0`.`_given_updated`,
+  `t0`.`_given_active`,
+  `t0`.`_given_paid`,
+  CASE
+    WHEN `t0`.`_given_loan_id` AND (
+      `t0`.`loan_id` IS NULL
+    )
+    THEN 'loan_id: not an integer'
+    WHEN `t0`.`loan_id` IS NULL
+    THEN 'loan_id: missing'
+    WHEN `t0`.`_given_amount` AND (
+      `t0`.`amount` IS NULL OR ISNAN(`t0`.`amount`)
+    )
+    THEN 'amount: not a number'
+    WHEN `t0`.`amount` < 0
+    THEN 'amount: below minimum'
+    WHEN `t0`.`_given_opened` AND (
+      `t0`.`opened` IS NULL
+    )
+    THEN 'opened: not a date'
+    WHEN `t0`.`_given_seen` AND (
+      `t0`.`seen` IS NULL
+    )
+    THEN 'seen: not a date and time'
+    WHEN `t0`.`_given_updated` AND (
+      `t0`.`updated` IS NULL
+    )
+    THEN 'updated: not a date and time'
+    WHEN `t0`.`_given_active` AND (
+      `t0`.`active` IS NULL
+    )
+    THEN 'active: not a boolean'
+    WHEN `t0`.`_given_paid` AND (
+      `t0`.`paid` IS NULL OR ISNAN(`t0`.`paid`)
+    )
+    THEN 'paid: not a number'
+    WHEN `t0`.`paid` > `t0`.`amount`
+    THEN 'paid <= amount'
+    ELSE CAST(NULL AS STRING)
+  END AS `_reason`
+FROM `typed` AS `t0`;
+
+CREATE OR REPLACE TEMPORARY VIEW `accepted` AS
+SELECT
+  `t1`.`_row`,
+  `t1`.`loan_id`,
+  `t1`.`amount`,
+  `t1`.`opened`,
+  `t1`.`seen`,
+  `t1`.`updated`,
+  `t1`.`active`,
+  `t1`.`grade`,
+  `t1`.`paid`,
+  ROW_NUMBER() OVER (
+    PARTITION BY `t1`.`loan_id`, `t1`.`amount`, `t1`.`opened`, `t1`.`seen`, `t1`.`updated`, `t1`.`active`, `t1`.`grade`, `t1`.`paid`
+    ORDER BY `t1`.`_row` ASC NULLS LAST
+  ) - 1 AS `_repeat`
+FROM (
+  SELECT
+    `t0`.`_row`,
+    `t0`.`loan_id`,
+    `t0`.`amount`,
+    `t0`.`opened`,
+    `t0`.`seen`,
+    `t0`.`updated`,
+    `t0`.`active`,
+    `t0`.`grade`,
+    `t0`.`paid`
+  FROM `judged` AS `t0`
+  WHERE
+    `t0`.`_reason` IS NULL
+) AS `t1`;
+
+CREATE OR REPLACE TEMPORARY VIEW `applied` AS
+SELECT
+  `t0`.`_row`,
+  `t0`.`loan_id`,
+  COALESCE(
+    CASE
+      WHEN `t0`.`amount` < 0.0
+      THEN 0.0
+      WHEN `t0`.`amount` > 90.5
+      THEN 90.5
+      ELSE `t0`.`amount`
+    END,
+    12.5
+  ) AS `amount`,
+  `t0`.`opened`,
+  `t0`.`seen`,
+  `t0`.`updated`,
+  `t0`.`active`,
+  COALESCE(`t0`.`grade`, 'it\'s') AS `grade`,
+  `t0`.`paid`
+FROM `accepted` AS `t0`
+WHERE
+  `t0`.`_repeat` = 0;
+
+CREATE OR REPLACE TEMPORARY VIEW `checked` AS
+SELECT
+  `t3`.`_row`,
+  `t3`.`loan_id`,
+  `t3`.`amount`,
+  `t3`.`opened`,
+  `t3`.`seen`,
+  `t3`.`updated`,
+  `t3`.`active`,
+  `t3`.`grade`,
+  `t3`.`paid`,
+  `t3`.`_reason`
+FROM (
+  SELECT
+    `t2`.`_row`,
+    `t2`.`loan_id`,
+    `t2`.`amount`,
+    `t2`.`opened`,
+    `t2`.`seen`,
+    `t2`.`updated`,
+    `t2`.`active`,
+    `t2`.`grade`,
+    `t2`.`paid`,
+    CASE
+      WHEN (
+        `t2`.`_reason` IS NULL
+      ) AND (
+        `t2`.`_occurrence` > 0
+      )
+      THEN 'unique(loan_id)'
+      ELSE `t2`.`_reason`
+    END AS `_reason`,
+    `t2`.`_occurrence`
+  FROM (
+    SELECT
+      `t1`.`_row`,
+      `t1`.`loan_id`,
+      `t1`.`amount`,
+      `t1`.`opened`,
+      `t1`.`seen`,
+      `t1`.`updated`,
+      `t1`.`active`,
+      `t1`.`grade`,
+      `t1`.`paid`,
+      `t1`.`_reason`,
+      ROW_NUMBER() OVER (
+        PARTITION BY `t1`.`loan_id`, `t1`.`_reason` IS NULL
+        ORDER BY `t1`.`_row` ASC NULLS LAST
+      ) - 1 AS `_occurrence`
+    FROM (
+      SELECT
+        `t0`.`_row`,
+        `t0`.`loan_id`,
+        `t0`.`amount`,
+        `t0`.`opened`,
+        `t0`.`seen`,
+        `t0`.`updated`,
+        `t0`.`active`,
+        `t0`.`grade`,
+        `t0`.`paid`,
+        CASE
+          WHEN `t0`.`paid` > `t0`.`amount`
+          THEN 'paid <= amount'
+          ELSE CAST(NULL AS STRING)
+        END AS `_reason`
+      FROM `applied` AS `t0`
+    ) AS `t1`
+  ) AS `t2`
+) AS `t3`;
