@@ -72,13 +72,13 @@ def test_empty_identity_column_is_remembered():
         (column("a", "EMAIL_ADDRESS", action=Action.drop), True),
         (column("a", None, sdtype=SDType.id), True),
         (column("a", None, sdtype=SDType.text), True),
-        (column("a", "CITY"), False),
+        (column("a", "CITY"), True),
         (column("a", "DATE_OF_BIRTH"), False),
         (column("a", "EMAIL_ADDRESS", action=Action.keep), False),
         (column("a", None, action=Action.drop), False),
     ],
 )
-def test_guarded_columns_are_the_direct_identifiers_that_are_not_modelled(candidate, expected):
+def test_guarded_columns_are_towns_and_the_direct_identifiers_that_are_not_modelled(candidate, expected):
     assert guarded(candidate) is expected
 
 
@@ -87,8 +87,8 @@ def test_people_columns_that_are_guarded(people, dataset, key):
         people, dataset, resolve_policies(dataset, ScanResult((), (), 0, (), 0, True, 0.0)), {}, key
     )
     assert set(IdentityDigests.build(people, columns, key).semantic_types) == {
-        "customer_id", "full_name", "e_mail", "phone", "national_id", "street_address", "iban_or_account",
-        "card_number", "note",
+        "customer_id", "full_name", "e_mail", "phone", "national_id", "street_address", "city",
+        "iban_or_account", "card_number", "note",
     }  # fmt: skip
 
 

@@ -30,7 +30,7 @@ _FINGERPRINT_ROW = ""  # column name of the row that holds the key's fingerprint
 _EXTENSION = re.compile(r"\s*(?:x|ext)\.?\s*\d+$")
 _NOT_ALNUM = re.compile(r"[\W_]+")
 _SPACES = re.compile(r"\s+")
-_WORDED = {"NAME", "ADDRESS", "FREE_TEXT"}
+_WORDED = {"NAME", "ADDRESS", "CITY", "FREE_TEXT"}
 _PHONE_DIGITS = 9  # national significant numbers share their last nine digits however the country code is written
 
 
@@ -101,10 +101,14 @@ class IdentityDigests:
 
 
 def guarded(column: Column) -> bool:
-    """Whether real values of the column must never be invented: not modelled, and each points at one person."""
+    """Whether real values of the column must never be invented.
+
+    It is not modelled, and each value points at one person; or it is a town, which small groups share.
+    """
     hidden = column.action in (Action.regenerate, Action.pseudonymise, Action.drop, Action.redact) or column.generated
     personal = column.semantic_type is not None or column.sdtype in (SDType.id, SDType.text)
-    return hidden and personal and (is_direct(column.semantic_type) if column.semantic_type else True)
+    pointing = column.semantic_type is None or column.semantic_type == "CITY" or is_direct(column.semantic_type)
+    return hidden and personal and pointing
 
 
 def normal_form(value: Any, semantic_type: str) -> str:

@@ -24,7 +24,7 @@ from tabveil.schema import Column, ColumnType, SDType
 _DEFAULT_LOCALES = ("en_US",)
 _FIRST_BIRTH, _BIRTH_DAYS = np.datetime64("1945-01-01"), 21_914  # up to the end of 2004
 _FAKER_METHODS = {
-    "CITY": "city", "POSTAL_CODE": "postcode", "STATE": "state", "COUNTRY": "country", "JOB_TITLE": "job",
+    "POSTAL_CODE": "postcode", "STATE": "state", "COUNTRY": "country", "JOB_TITLE": "job",
 }  # fmt: skip
 _GIVEN = {"first", "given", "firstname", "forename", "vorname", "prenom", "nombre", "ten", "middle"}
 _FAMILY = {"last", "family", "surname", "lastname", "nachname", "familienname", "nom", "apellido", "apellidos", "ho"}
@@ -135,7 +135,7 @@ def _address_maker(column: Column) -> Maker:
     words = set(fold_header(column.name).split("_"))
     if words & {"street", "strasse", "rue", "calle", "duong", "line"}:
         return People.streets
-    return lambda people: people.streets() + ", " + people.pick("city", "CITY")
+    return lambda people: people.streets() + ", " + people.cities()
 
 
 def _coordinate_maker(column: Column) -> Maker:
@@ -166,6 +166,7 @@ _MAKERS: dict[str, Callable[[Column], Maker]] = {
     "ADDRESS": _address_maker,
     "DATE_OF_BIRTH": lambda _column: _births,
     "GEO_COORDINATES": _coordinate_maker,
+    "CITY": lambda _column: People.cities,
     "FREE_TEXT": lambda _column: People.sentences,
 }
 

@@ -167,6 +167,11 @@ class People:
             [_numbered(street, number) for street, number in zip(streets, numbers, strict=True)], dtype=object
         )
 
+    def cities(self) -> Texts:
+        """Towns; two joined by a hyphen after a few attempts, since a locale's list of towns is short."""
+        towns, second = self.pick("city", "CITY"), self.pick("city", "second CITY")
+        return towns + "-" + second if self.draws.attempt >= _DOUBLED_FROM else towns
+
     def sentences(self) -> Texts:
         """Neutral remarks in the locale's language (English where there is none), about nobody."""
 

@@ -3,7 +3,7 @@
 Token 0 is the missing value. The others are ordered by value and tile the unit interval: each has a slice
 ``[low, high]`` as wide as its share of the training rows. A value in a bin also has a place inside its slice, so that
 the pair (token, place) keeps the number up to the column's own resolution. The places are read off *knots*, each the
-mean of `KNOT_ROWS` neighbouring training values; nothing beyond the k-th value from either end is represented.
+mean of at least `KNOT_ROWS` neighbouring training values; nothing beyond the k-th value from either end is represented.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from tabveil.errors import TrainingError
 from tabveil.schema import Column, ColumnType
 from tabveil.synthesizers.resolution import Resolution, learn_resolution
 
-KNOT_ROWS = 5  # training values averaged in one knot
+KNOT_ROWS = 5  # training values averaged in one knot, or `rare_threshold` if that is more
 ROWS_PER_KNOT = 10  # training values between two knots
 MAX_KNOTS_PER_BIN = 8
 NUM_FEATURES = 6  # of `NumericCodec.features`
@@ -222,15 +222,15 @@ def _split_spikes(values: Floats, num_rows: int, config: TVAEConfig) -> tuple[Fl
 
 def _knots(loose: Floats, config: TVAEConfig, rng: np.random.Generator) -> tuple[Floats, int]:
     """Means of neighbouring values at equal steps of rank, between a randomised k-th value at either end."""
-    rare = config.rare_threshold
-    if len(loose) < 4 * rare + KNOT_ROWS:
+    rare, window = config.rare_threshold, max(KNOT_ROWS, config.rare_threshold)
+    if len(loose) < 4 * rare + window:
         return np.array([]), 0
     first, last = int(rng.integers(rare, 2 * rare)), len(loose) - 1 - int(rng.integers(rare, 2 * rare))
     num_bins = int(np.clip(len(loose) // config.min_bin_rows, 1, config.max_bins))
     per_bin = int(np.clip(len(loose) // num_bins // ROWS_PER_KNOT, 1, MAX_KNOTS_PER_BIN))
-    starts = np.round(np.linspace(first, last - KNOT_ROWS + 1, num_bins * per_bin + 1)).astype(np.int64)
+    starts = np.round(np.linspace(first, last - window + 1, num_bins * per_bin + 1)).astype(np.int64)
     sums = np.concatenate([[0.0], np.cumsum(loose - loose[0])])
-    means = (sums[starts + KNOT_ROWS] - sums[starts]) / KNOT_ROWS + loose[0]
+    means = (sums[starts + window] - sums[starts]) / window + loose[0]
     return np.maximum.accumulate(means), num_bins
 
 
