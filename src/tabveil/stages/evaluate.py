@@ -75,7 +75,7 @@ def scan_synthetic(config: Config, artifacts: Artifacts, tables: Tables) -> Synt
     digests = IdentityDigests.from_frame(read_parquet(artifacts.identity_digests, "verify"), key)
     headers = {column.name: column.original_name for column in tables.metadata.columns}
     result = scan_table(tables.synthetic, timeout_seconds=config.pii.timeout_seconds, headers=headers)
-    return check_synthetic(result, tables.synthetic, tables.metadata, digests)
+    return check_synthetic(result, tables.synthetic, tables.metadata, digests, config.pii.tolerated_types)
 
 
 def write(
