@@ -200,7 +200,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
     try:
         yield temporary
-        temporary.chmod(0o755)
+        for inside in [temporary, *temporary.rglob("*")]:
+            inside.chmod(0o755 if inside.is_dir() else 0o644)
         if path.exists():
             shutil.rmtree(path)
         temporary.replace(path)

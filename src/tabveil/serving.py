@@ -28,10 +28,15 @@ class SynthesizerModel(PythonModel):  # type: ignore[misc]
         """Load the model folder that was logged with the model."""
         self.synthesizer = load_synthesizer(Path(context.artifacts["model"]))
 
-    def predict(
-        self, context: PythonModelContext, model_input: Any = None, params: dict[str, Any] | None = None
-    ) -> pd.DataFrame:
+    def predict(  # type: ignore[no-untyped-def]  # MLflow reads an annotated model_input as a signature of its own
+        self, context, model_input=None, params=None
+    ):
         """Rows that satisfy the declared constraints.
+
+        Args:
+            context: MLflow's; unused.
+            model_input: unused.
+            params: `num_rows` and `seed`.
 
         Raises:
             ConfigError: an unknown parameter, or one out of range.

@@ -219,7 +219,9 @@ class Tracker:
         self.client()
         columns = [ColSpec(_SCHEMA_TYPE[metadata[n].type], n, required=False) for n in metadata.modelled_columns]
         params = ParamSchema([ParamSpec("num_rows", "long", 1000), ParamSpec("seed", "long", 0)])
-        with _open_run(mlflow, run_id), _package_copy() as package:
+        with _open_run(mlflow, run_id), _package_copy() as package, warnings.catch_warnings():
+            # there is no input, and an example of the output would have to be a row
+            warnings.filterwarnings("ignore", ".*input example was not provided.*")
             info = mlflow.pyfunc.log_model(
                 name=MODEL_ARTIFACT,
                 python_model=str(MODEL_CODE),
@@ -237,9 +239,14 @@ class Tracker:
         Returns:
             The new version's number.
         """
-        mlflow = _mlflow()
+        from mlflow.exceptions import MlflowException
+
         client = self.client()
-        version = mlflow.register_model(model_uri, self.model_name)
+        try:
+            client.get_registered_model(self.model_name)
+        except MlflowException:
+            client.create_registered_model(self.model_name)
+        version = client.create_model_version(self.model_name, model_uri, run_id=run_id)
         client.set_registered_model_alias(self.model_name, CHAMPION, version.version)
         client.set_tag(run_id, "registered_version", version.version)
         return str(version.version)

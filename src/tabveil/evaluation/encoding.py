@@ -46,8 +46,8 @@ class SharedColumn:
             return np.where(np.isnan(values), MISSING, 1 + np.searchsorted(np.asarray(self.edges), values))
         index = {level: position for position, level in enumerate(self.levels, start=1)}
         other = 1 + len(self.levels)
-        coded = as_text(series).map(lambda value: index.get(value, other), na_action="ignore")
-        return coded.fillna(MISSING).to_numpy(dtype="int64")
+        coded = np.array([index.get(level, other) for level in as_text(series)], dtype="int64")
+        return np.where(series.isna().to_numpy(), MISSING, coded)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ MAX_BARS = 10
 TARGET_BINS = 20
 CLIP_QUANTILES = (0.005, 0.995)
 OTHER, RARE = "all others", "other (rare)"
+NARROW, TINY = 1e-9, 1e-100  # a relative or absolute spread below which all values are as good as one
 DAY = 86_400.0
 NICE_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
 NICE_DAYS = (1.0, 7.0, 30.4375, 91.3125, 182.625, 365.25, 730.5, 1826.25, 3652.5)
@@ -106,11 +107,12 @@ def _bin_counts(real: Float, synthetic: Float, *, dated: bool, integer: bool) ->
 
 def _nice_edges(low: float, high: float, *, dated: bool, integer: bool) -> Float:
     """Equidistant round edges that cover [low, high]; for integers halfway between them."""
-    step = _nice_step(high - low, dated=dated, integer=integer)
+    narrow = high - low <= max(NARROW * max(abs(low), abs(high)), TINY)
+    step = _nice_step(0.0 if narrow else high - low, dated=dated, integer=integer)
     first = np.floor(low / step)
     shift = 0.5 if integer and step == 1.0 else 0.0
     edges = (np.arange(first, np.floor(high / step) + 2.0) - shift) * step
-    return np.asarray(np.round(edges, 12), dtype="float64")
+    return np.asarray(edges, dtype="float64")
 
 
 def _nice_step(span: float, *, dated: bool, integer: bool) -> float:

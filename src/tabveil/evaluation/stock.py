@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 import sdmetrics
 from sdmetrics.column_pairs import ContingencySimilarity, CorrelationSimilarity
-from sdmetrics.errors import ConstantInputError
+from sdmetrics.errors import ConstantInputError, IncomputableMetricError
 from sdmetrics.reports import DiagnosticReport, QualityReport
 from sdmetrics.single_column import KSComplement, TVComplement
 
@@ -71,10 +71,7 @@ def quality_of_pairs(
     """`quality`, given which pairs count (`StockScores.pairs` of a report on the same real table)."""
     continuous = {n: metadata[n].sdtype in CONTINUOUS for n in metadata.modelled_columns}
     with _quiet():
-        shapes = [
-            (KSComplement if continuous[n] else TVComplement).compute(real_data[n], synthetic_data[n])
-            for n in continuous
-        ]
+        shapes = [_shape_score(real_data[n], synthetic_data[n], is_number) for n, is_number in continuous.items()]
         trends = [
             _pair_score(first, second, real_data, synthetic_data, continuous)
             for first, second in zip(pairs["first"], pairs["second"], strict=True)
@@ -97,6 +94,14 @@ def sdv_metadata(metadata: Metadata) -> dict[str, object]:
     """The modelled columns in SDV's metadata format."""
     columns = {name: {"sdtype": metadata[name].sdtype.value} for name in metadata.modelled_columns}
     return {"METADATA_SPEC_VERSION": "V1", "tables": {TABLE: {"columns": columns}}}
+
+
+def _shape_score(real: pd.Series, synthetic: pd.Series, is_number: bool) -> float:
+    """NaN, as in the report, where a column is empty."""
+    try:
+        return float((KSComplement if is_number else TVComplement).compute(real, synthetic))
+    except IncomputableMetricError:
+        return float("nan")
 
 
 def _pair_score(

@@ -171,7 +171,12 @@ def distances_chart(distances: Distances) -> alt.Chart:
         alt.Chart(inline(records), height=220)
         .mark_area(interpolate="step-after", line=True, fillOpacity=0.25)
         .encode(
-            x=alt.X("distance:Q", title="distance to the nearest training row", axis=alt.Axis(grid=False, tickCount=6)),
+            x=alt.X(
+                "distance:Q",
+                title="distance to the nearest training row",
+                axis=alt.Axis(grid=False, tickCount=6),
+                scale=alt.Scale(nice=False),
+            ),
             y=alt.Y("share:Q", title="share of rows", stack=None, axis=alt.Axis(format="~%", tickCount=4)),
             color=alt.Color("series:N", scale=scale, legend=alt.Legend(title=None, orient="top")),
         )

@@ -18,7 +18,7 @@ from tabveil.evaluation.histograms import Histogram
 from tabveil.evaluation.report.charts import REAL, SERIES, SYNTHETIC, inline
 
 Records = list[dict[str, Any]]
-SHORT_NUMBER = "abs(datum.value) >= 10000 ? format(datum.value, '~s') : format(datum.value, '~r')"
+SHORT_NUMBER = "(abs(datum.value) >= 10000 ? format(datum.value, '~s') : format(datum.value, '~r'))"
 
 
 def histogram_spec(histogram: Histogram) -> dict[str, Any]:
@@ -93,7 +93,7 @@ def _number_bars(kind: str) -> alt.LayerChart:
     if kind != "date":
         quiet["labelExpr"] = SHORT_NUMBER
     if kind == "integer":
-        quiet["tickMinStep"] = 1
+        quiet |= {"ticks": False, "labelExpr": f"datum.value % 1 ? '' : {SHORT_NUMBER}"}
     place = f"start:{'T' if kind == 'date' else 'Q'}"
     x = alt.X(place, title=None, axis=alt.Axis(**quiet), scale=alt.Scale(zero=False, nice=False))
     y = alt.Y("height:Q", title=None, axis=alt.Axis(format="~%", tickCount=4))

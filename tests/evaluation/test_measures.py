@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+from evaluation_tables import independent, metadata, real_table
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tabveil.evaluation import stock
+from tabveil.evaluation.association import association_matrix
+from tabveil.evaluation.baselines import bootstrap_table, floor_table
+from tabveil.evaluation.encoding import MAX_LEVELS, fit_encoding
+from tabveil.evaluation.frames import plain
+from tabveil.evaluation.privacy import dcr_share, distance_ratio, distances, identical_metrics, wilson_interval
+from tabveil.evaluation.rare import rare_groups
+from tabveil.evaluation.shared import pair_counts, shared_scores
+from tabveil.evaluation.utility import macro_auc
+from tabveil.schema import Column, ColumnType, Metadata, SDType
+
+METADATA = metadata()
+seeds = st.integers(0, 10_000)
+
+
+def small(seed: int, num_rows: int = 80) -> pd.DataFrame:
+    return plain(real_table(num_rows, seed), METADATA)
+
+
+def test_plain_gives_one_dtype_per_declared_type() -> None:
+    table = small(1)
+    assert table["count"].dtype == table["amount"].dtype == "float64"
+    assert table["opened"].dtype == "datetime64[ns]"
+    assert set(table["active"]) <= {True, False, None}
+    assert "customer_id" not in table
+
+
+@pytest.mark.parametrize("other", ["floor", "bootstrap", "fresh"])
+def test_quality_of_pairs_is_the_stock_score(other: str) -> None:
+    real = small(1, 300)
+    made = {"floor": floor_table(real, 0), "bootstrap": bootstrap_table(real, 0), "fresh": small(2, 250)}[other]
+    report = stock.quality(real, made, METADATA)
+    assert 0 < len(report.pairs) < 21
+    assert stock.quality_of_pairs(real, made, METADATA, report.pairs).overall == pytest.approx(
+        report.overall, abs=1e-12
+    )
+
+
+def test_floor_keeps_columns_and_breaks_rows() -> None:
+    real = small(1, 300)
+    floor = floor_table(real, 0)
+    assert (floor.dtypes == real.dtypes).all()
+    assert sorted(floor["amount"]) == sorted(real["amount"])
+    assert abs(floor["amount"].corr(floor["income"])) < 0.2 < real["amount"].corr(real["income"])
+    pd.testing.assert_frame_equal(floor, floor_table(real, 0))
+
+
+@settings(deadline=None, max_examples=15)
+@given(seeds, seeds)
+def test_shared_scores_are_bounded_symmetric_and_one_for_equals(first: int, second: int) -> None:
+    real, made = small(first), small(second)
+    encoding = fit_encoding(real, METADATA)
+    sizes = encoding.num_codes
+    a, b = (pair_counts(encoding.codes(t), sizes) for t in (real, made))
+    scores, same = shared_scores(a, b, sizes), shared_scores(a, a, sizes)
+    assert ((scores.shapes >= 0) & (scores.shapes <= 1)).all()
+    assert np.allclose(scores.trends, scores.trends.T, equal_nan=True)
+    assert (scores.trends[0, 1:] <= scores.shapes[1:] + 1e-9).all()  # a pair differs at least as much as its parts
+    assert same.mean_shape == same.mean_trend == 1.0
+    assert np.allclose(shared_scores(b, a, sizes).trends, scores.trends, equal_nan=True)
+
+
+@settings(deadline=None, max_examples=10)
+@given(seeds, st.permutations(range(80)))
+def test_scores_do_not_depend_on_row_order(seed: int, order: list[int]) -> None:
+    real = small(seed)
+    moved = real.iloc[list(order)].reset_index(drop=True)
+    encoding = fit_encoding(real, METADATA)
+    assert fit_encoding(moved, METADATA) == encoding
+    counts, moved_counts = (pair_counts(encoding.codes(t), encoding.num_codes) for t in (real, moved))
+    assert (counts == moved_counts).all()
+    assert np.allclose(association_matrix(real, counts, encoding), association_matrix(moved, moved_counts, encoding))
+
+
+def test_pair_counts_are_the_contingency_tables() -> None:
+    real = small(1)
+    encoding = fit_encoding(real, METADATA)
+    codes, counts = encoding.codes(real), pair_counts(encoding.codes(real), encoding.num_codes)
+    first = int(encoding.num_codes[:3].sum())
+    expected = pd.crosstab(codes[:, 3], codes[:, 4]).reindex(
+        index=range(encoding.num_codes[3]), columns=range(encoding.num_codes[4]), fill_value=0
+    )
+    middle = first + encoding.num_codes[3]
+    assert (counts[first:middle, middle : middle + encoding.num_codes[4]] == expected.to_numpy()).all()
+
+
+def test_associations_match_their_definitions() -> None:
+    real = small(1, 400)
+    encoding = fit_encoding(real, METADATA)
+    matrix = association_matrix(real, pair_counts(encoding.codes(real), encoding.num_codes), encoding)
+    place = encoding.names.index
+    assert matrix[place("amount"), place("income")] == pytest.approx(real["amount"].corr(real["income"]))
+    grand = real["amount"].mean()
+    groups = real.groupby("grade")["amount"]
+    eta = np.sqrt((groups.size() * (groups.mean() - grand) ** 2).sum() / ((real["amount"] - grand) ** 2).sum())
+    assert matrix[place("grade"), place("amount")] == pytest.approx(eta)
+    table = pd.crosstab(real["grade"], real["region"]).to_numpy()
+    expected = np.outer(table.sum(1), table.sum(0)) / table.sum()
+    cramer = np.sqrt(((table - expected) ** 2 / expected).sum() / table.sum() / (min(table.shape) - 1))
+    assert matrix[place("grade"), place("region")] == pytest.approx(cramer)
+    assert np.isfinite(matrix).all()
+
+
+def test_encoding_shares_bins_and_pools_unknown_levels() -> None:
+    encoding = fit_encoding(small(1), METADATA)
+    region = next(c for c in encoding.columns if c.name == "region")
+    assert region.codes(pd.Series(["north", "mars", None], dtype=object)).tolist() == [
+        1 + region.levels.index("north"),
+        len(region.levels) + 1,
+        0,
+    ]
+    amount = next(c for c in encoding.columns if c.name == "amount")
+    assert amount.codes(pd.Series([-1e9, np.nan, 1e9])).tolist() == [1, 0, amount.num_codes - 1]
+
+
+def test_encoding_caps_levels() -> None:
+    column = Column(name="code", original_name="code", type=ColumnType.integer, sdtype=SDType.categorical)
+    table = pd.DataFrame({"code": np.arange(500, dtype="float64")})
+    encoding = fit_encoding(table, Metadata("wide", (column,)))
+    assert encoding.num_codes.tolist() == [MAX_LEVELS + 2]
+    assert encoding.columns[0].levels[0] == "0"
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(st.sampled_from([0.0, 0.1, 0.5]), min_size=1, max_size=30))
+def test_dcr_share_counts_ties_half(values: list[float]) -> None:
+    one = np.array(values)
+    assert dcr_share(one, one) == 0.5
+    assert dcr_share(one, one + 1) == 1.0
+    assert dcr_share(one + 1, one) == 0.0
+
+
+def test_distances_see_copies_of_either_side() -> None:
+    train, holdout = small(1, 200), small(2, 200)
+    encoding = fit_encoding(train, METADATA)
+    of_train, of_holdout = (distances(train, holdout, t, encoding, 0).metrics() for t in (train, holdout))
+    assert of_train["dcr_median"] == of_train["nndr"] == 0.0
+    assert of_train["dcr_share_closer_to_train"] == 1.0
+    assert of_holdout["dcr_share_closer_to_train"] == 0.0
+
+
+def test_distance_ratio_of_double_zero_is_one() -> None:
+    assert distance_ratio(np.array([0.0, 0.0, 1.0]), np.array([0.0, 2.0, 2.0])).tolist() == [1.0, 0.0, 0.5]
+
+
+@given(st.integers(1, 500), st.floats(0, 1))
+def test_wilson_interval_holds_the_share(trials: int, share: float) -> None:
+    low, high = wilson_interval(share * trials, trials)
+    assert 0.0 <= low <= share + 1e-9
+    assert share - 1e-9 <= high <= 1.0
+
+
+def test_identical_metrics_count_rows_in_every_column() -> None:
+    train, holdout = small(1, 50), small(2, 50)
+    half = pd.concat([train[:25], holdout[:25]], ignore_index=True)
+    metrics = identical_metrics(train, holdout, half)
+    assert metrics == {"identical_share": 0.5, "identical_share_holdout": 0.0, "identical_ratio": 26.0}
+    near = train.assign(amount=train["amount"] + 0.01)
+    assert identical_metrics(train, holdout, near)["identical_share"] == 0.0
+
+
+def test_rare_groups_notice_a_lost_level() -> None:
+    real, made = small(1, 1000), small(2, 1000)
+    encoding = fit_encoding(real, METADATA)
+    lost = made.assign(region=made["region"].where(made["region"] != "islands", "north"))
+    codes, kept, gone = (encoding.codes(t) for t in (real, made, lost))
+    assert rare_groups(codes, kept, kept, encoding).metrics()["recall_worst"] > 0.5
+    groups = rare_groups(codes, kept, gone, encoding)
+    assert groups.metrics()["recall_worst"] == 0.0
+    assert groups.groups.iloc[0]["level"] == "islands"
+
+
+def test_rare_groups_hide_levels_of_fewer_than_ten_rows() -> None:
+    real = small(1, 400)
+    real.loc[:4, "region"] = "lighthouse"
+    codes = fit_encoding(real, METADATA).codes(real)
+    groups = rare_groups(codes, codes, codes, fit_encoding(real, METADATA)).groups
+    assert "lighthouse" not in set(groups["level"])
+
+
+def test_macro_auc_ranks_and_knows_unseen_classes() -> None:
+    labels = np.repeat([1, 2, 3], 10)
+    perfect = np.eye(3)[labels - 1]
+    assert macro_auc(labels, perfect, np.array([1, 2, 3])) == 1.0
+    assert macro_auc(labels, np.full((30, 3), 1 / 3), np.array([1, 2, 3])) == 0.5
+    assert macro_auc(labels, perfect[:, :2], np.array([1, 2])) == pytest.approx(2.5 / 3)
+    assert np.isnan(macro_auc(np.ones(10, dtype=int), perfect[:10], np.array([1, 2, 3])))
+
+
+def test_stock_scores_do_not_reward_missing_relations() -> None:
+    real = small(1, 300)
+    broken = plain(independent(real_table(300, 1)), METADATA)
+    assert stock.quality(real, broken, METADATA).trends < 0.9
+
+
+def test_diagnostic_sees_values_out_of_range() -> None:
+    real = small(1, 200)
+    assert stock.diagnostic(real, real, METADATA)["overall"] == 1.0
+    strange = real.assign(amount=real["amount"] * 1000, region="atlantis")
+    assert stock.diagnostic(real, strange, METADATA)["data_validity"] < 0.8
