@@ -47,7 +47,7 @@ data: $(STAMP)  ## compose data/loans.csv (real loans, fake people; same bytes o
 
 run: data  ## the whole pipeline, then a summary: make run [DATASET=<name>] [SYNTHESIZER=<name>]
 	@$(if $(strip $(CHOICES)),python -m tabveil.use $(strip $(CHOICES)))
-	@dvc repro --quiet
+	@dvc repro
 	@python -m tabveil.summary
 
 repro: data  ## dvc repro: only what changed

@@ -29,8 +29,11 @@ class SynthesizerModel(PythonModel):  # type: ignore[misc]
         self.synthesizer = load_synthesizer(Path(context.artifacts["model"]))
 
     def predict(  # type: ignore[no-untyped-def]  # MLflow reads an annotated model_input as a signature of its own
-        self, context, model_input=None, params=None
-    ):
+        self,
+        context: PythonModelContext,
+        model_input=None,
+        params: dict[str, Any] | None = None,
+    ) -> pd.DataFrame:
         """Rows that satisfy the declared constraints.
 
         Args:

@@ -21,16 +21,18 @@ from tabveil.config import project_root
 from tabveil.errors import TabVeilError
 from tabveil.stages.app import fail, timings_dir
 
-PRIVACY_METRICS = {
-    "DCR share closer to training rows (0.5: no copying)": "privacy/dcr_share_closer_to_train",
-    "exact matches with training rows": "privacy/identical_share",
-    "exact matches of real holdout rows": "privacy/identical_share_holdout",
-}
-USEFULNESS_METRICS = {
-    "told apart from real rows (C2ST AUC, 0.5: not at all)": "detection/c2st_auc",
-    "trained on synthetic, tested on real": "utility/tstr",
-    "trained on real, tested on real": "utility/trtr",
-}
+# label, metric, what to compare it with (text, or another metric's name behind it)
+SCORES = (
+    ("detection (C2ST)", "detection/c2st_auc", "AUC; 0.5: cannot be told apart", None),
+    ("usefulness (TSTR)", "utility/tstr", "trained on real rows:", "utility/trtr"),
+    (
+        "privacy (DCR share)",
+        "privacy/dcr_share_closer_to_train",
+        "0.5: as close to rows it never saw",
+        None,
+    ),
+    ("privacy (copies)", "privacy/identical_share", "share of rows; real holdout:", "privacy/identical_share_holdout"),
+)
 
 
 def rows_section(artifacts: Artifacts) -> list[tuple[str, str]]:
@@ -39,9 +41,8 @@ def rows_section(artifacts: Artifacts) -> list[tuple[str, str]]:
     sampled = read_json(artifacts.sample_info, "sample")
     return [
         ("rows read", f"{counts['read']:,}"),
-        ("duplicates / quarantined", f"{counts['duplicates']:,} / {counts['rejected']:,}"),
-        ("rows kept", f"{counts['kept']:,}"),
-        ("synthetic rows", f"{sampled['num_rows']:,}"),
+        ("rows kept", f"{counts['kept']:,}  ({counts['duplicates']:,} duplicates, {counts['rejected']:,} quarantined)"),
+        ("rows synthesised", f"[bold]{sampled['num_rows']:,}[/]"),
     ]
 
 
@@ -53,25 +54,28 @@ def pii_section(artifacts: Artifacts) -> list[tuple[str, str]]:
         if column["action"] != "keep":
             by_action.setdefault(column["action"], []).append(name)
     found = sorted(report["before"]["columns_with_findings"])
-    rows = [("columns with PII found", f"{len(found)}: {', '.join(found)}")]
+    rows = [("PII found", f"[bold]{len(found)} columns[/]: {', '.join(found)}")]
     rows += [(action, ", ".join(names)) for action, names in sorted(by_action.items())]
-    return [*rows, ("findings left in training data", str(len(report["after"]["columns_with_findings"])))]
+    return [*rows, ("PII left to learn from", f"{len(report['after']['columns_with_findings'])} columns")]
 
 
 def scores_section(metrics: dict[str, float]) -> list[tuple[str, str]]:
     """Quality between its floor and its ceiling, usefulness, privacy."""
     quality = f"{metrics['quality/overall']:.3f}"
     scale = f"floor {metrics['quality/floor']:.3f}, ceiling {metrics['quality/ceiling']:.3f}"
-    rows = [("quality (sdmetrics 0.32)", f"[bold]{quality}[/]  ({scale})")]
-    named = USEFULNESS_METRICS | PRIVACY_METRICS
-    return rows + [(label, f"{metrics[name]:.3f}") for label, name in named.items() if name in metrics]
+    rows = [("quality (sdmetrics)", f"[bold]{quality}[/]  {scale}")]
+    for label, name, text, other in SCORES:
+        if name in metrics:
+            beside = f" {metrics[other]:.3f}" if other else ""
+            rows.append((label, f"[bold]{metrics[name]:.3f}[/]  {text}{beside}"))
+    return rows
 
 
 def seconds_section(root: Path) -> list[tuple[str, str]]:
     """Seconds of each stage's last run."""
     seconds = {path.stem: read_json(path, path.stem)["seconds"] for path in timings_dir(root).glob("*.json")}
     shown = [f"{stage} {seconds[stage]:.0f}" for stage in STAGES if stage in seconds]
-    return [("seconds per stage (last run)", ", ".join(shown))]
+    return [("seconds (last run)", ", ".join(shown))]
 
 
 def places_section(artifacts: Artifacts, root: Path) -> list[tuple[str, str]]:

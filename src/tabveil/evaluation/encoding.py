@@ -26,12 +26,14 @@ class SharedColumn:
 
     Args:
         edges: upper edges of all bins but the last (numeric), ascending.
+        absent: number that stands for a missing one where a model needs a number; below all training values.
         levels: training levels, most frequent first (others); all else is coded as "other".
     """
 
     name: str
     numeric: bool
     edges: tuple[float, ...] = ()
+    absent: float = 0.0
     levels: tuple[str, ...] = ()
 
     @property
@@ -76,14 +78,19 @@ class SharedEncoding:
         return np.column_stack([column.codes(table[column.name]) for column in self.columns])
 
     def features(self, table: pd.DataFrame) -> Float:
-        """What a tree learns from: numbers as they are (NaN when missing), levels as codes; float64."""
-        parts = [numbers(table[c.name]) if c.numeric else c.codes(table[c.name]) for c in self.columns]
+        """What a tree learns from: numbers as they are (`absent` when missing), levels as codes; float64, no NaN."""
+        parts = [_present(table[c.name], c.absent) if c.numeric else c.codes(table[c.name]) for c in self.columns]
         return np.column_stack(parts).astype("float64")
 
 
 def fit_encoding(train_data: pd.DataFrame, metadata: Metadata) -> SharedEncoding:
     """Bins and levels of the training table (plain dtypes)."""
     return SharedEncoding(tuple(_fit_column(train_data[n], is_numeric(metadata, n)) for n in train_data.columns))
+
+
+def _present(series: pd.Series, absent: float) -> Float:
+    values = numbers(series)
+    return np.where(np.isnan(values), absent, values)
 
 
 def as_text(series: pd.Series) -> pd.Series:
@@ -106,4 +113,6 @@ def _fit_column(series: pd.Series, numeric: bool) -> SharedColumn:
     edges = np.unique(present)
     if len(edges) > MAX_VALUES:
         edges = np.unique(np.quantile(present, np.linspace(0, 1, NUM_BINS + 1)[1:-1], method="inverted_cdf"))
-    return SharedColumn(name, numeric=True, edges=tuple(float(edge) for edge in edges[edges < present.max()]))
+    low, high = float(present.min()), float(present.max())
+    inner = tuple(float(edge) for edge in edges[edges < high])
+    return SharedColumn(name, numeric=True, edges=inner, absent=low - (high - low) - 1.0)

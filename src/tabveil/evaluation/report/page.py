@@ -72,7 +72,7 @@ def chart_specs(evaluation: Evaluation, loss_curve: pd.DataFrame | None) -> dict
 
 
 def _wide(spec: dict[str, Any]) -> dict[str, Any]:
-    return {**spec, "width": "container", "autosize": {"type": "fit-x", "contains": "padding"}}
+    return {**spec, "width": "container"}
 
 
 def _spec(picture: alt.TopLevelMixin) -> dict[str, Any]:
