@@ -71,7 +71,7 @@ def test_evaluate_finds_independent_columns_useless(good: Evaluation, shuffled: 
     assert good.target.kind == "auc"
     assert good.metrics["utility/tstr"] == pytest.approx(good.metrics["utility/trtr"], abs=0.05)
     assert shuffled.metrics["utility/tstr"] < 0.7 < shuffled.metrics["utility/trtr"]
-    assert shuffled.metrics["utility/all_columns_tstr"] < 0.2 < shuffled.metrics["utility/all_columns_trtr"]
+    assert shuffled.metrics["utility/all_columns_tstr"] < 0.5 * shuffled.metrics["utility/all_columns_trtr"]
 
 
 def test_evaluate_repeats_itself_and_ignores_ids(

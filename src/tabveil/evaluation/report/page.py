@@ -91,9 +91,11 @@ def quality_scale(metrics: dict[str, float], verdict: Verdict) -> dict[str, Any]
         "gate": asked,
     }
     known = {name: value for name, value in marks.items() if value is not None}
-    start = max(np.floor((min(known.values(), default=0.0) - 0.02) * 20) / 20, 0.0)
+    lowest = max(min(known.values(), default=0.0) - 0.02, 0.0)
+    step = 0.05 if lowest >= 0.7 else 0.1 if lowest >= 0.4 else 0.25
+    start = float(np.floor(lowest / step) * step)
     place = {name: round(100 * (value - start) / (1.0 - start), 2) for name, value in known.items()}
-    ticks = [round(float(tick), 2) for tick in np.linspace(start, 1.0, 5)]
+    ticks = [round(float(tick), 2) for tick in np.arange(start, 1.0 + step / 2, step)]
     return {"marks": known, "place": place, "ticks": ticks}
 
 
