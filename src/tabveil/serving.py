@@ -24,14 +24,18 @@ LIMITS = {"num_rows": (1, 10_000_000), "seed": (0, 2**31 - 1)}
 class SynthesizerModel(PythonModel):  # type: ignore[misc]
     """Samples rows; `model_input` is ignored, `params` holds `num_rows` and `seed`."""
 
-    _skip_type_hint_validation = True  # MLflow would read the annotation of an input that is not there
+    # MLflow asks for an annotation of `model_input` to infer a signature from; this model has no input
+    _skip_type_hint_validation = True
 
     def load_context(self, context: PythonModelContext) -> None:
         """Load the model folder that was logged with the model."""
         self.synthesizer = load_synthesizer(Path(context.artifacts["model"]))
 
-    def predict(
-        self, context: PythonModelContext, model_input: Any = None, params: dict[str, Any] | None = None
+    def predict(  # type: ignore[no-untyped-def]
+        self,
+        context: PythonModelContext,
+        model_input=None,
+        params: dict[str, Any] | None = None,
     ) -> pd.DataFrame:
         """Rows that satisfy the declared constraints.
 

@@ -220,9 +220,8 @@ class Tracker:
         columns = [ColSpec(_SCHEMA_TYPE[metadata[n].type], n, required=False) for n in metadata.modelled_columns]
         params = ParamSchema([ParamSpec("num_rows", "long", 1000), ParamSpec("seed", "long", 0)])
         with _open_run(mlflow, run_id), _package_copy() as package, warnings.catch_warnings():
-            # there is no input to infer a signature from, and the signature is given
+            # there is no input, and an example of the output would have to be a row
             warnings.filterwarnings("ignore", ".*input example was not provided.*")
-            warnings.filterwarnings("ignore", "Failed to infer signature from type hint.*")
             info = mlflow.pyfunc.log_model(
                 name=MODEL_ARTIFACT,
                 python_model=str(MODEL_CODE),
