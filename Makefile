@@ -58,8 +58,8 @@ sweep: $(STAMP)  ## compare settings: make sweep SWEEP='synthesizer=tvae,sdv_tva
 
 ui: $(STAMP)  ## the MLflow UI on loopback (PORT=5000)
 	@echo 'MLflow UI: http://127.0.0.1:$(PORT)  (Ctrl-C ends it)'
-	@MLFLOW_DISABLE_TELEMETRY=true mlflow ui --backend-store-uri sqlite:///$(CURDIR)/mlruns/mlflow.db \
-	  --default-artifact-root $(CURDIR)/mlruns/artifacts --host 127.0.0.1 --port $(PORT)
+	@MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri sqlite:///$(CURDIR)/mlruns/mlflow.db \
+	  --default-artifact-root $(CURDIR)/mlruns/artifacts --host 127.0.0.1 --port $(PORT) --workers 1
 
 check: $(STAMP)  ## lint, format, types, import contracts
 	ruff check .

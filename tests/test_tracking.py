@@ -68,16 +68,16 @@ def test_a_run_holds_parameters_losses_scores_and_tables_but_no_row(tracker: Tra
 
 def test_a_run_goes_on_until_it_is_evaluated_and_then_has_a_successor(tracker: Tracker):
     run_id = tracker.start("tvae")
-    assert tracker.resume(run_id, "tvae") == run_id
+    assert tracker.resume(run_id) == run_id
     tracker.set_tag(run_id, "gate", "passed")
-    successor = tracker.resume(run_id, "tvae")
+    successor = tracker.resume(run_id)
     assert successor != run_id
     assert tracker.client().get_run(successor).data.tags["source_run_id"] == run_id
 
 
 def test_a_run_of_another_store_has_a_successor_here(tracker: Tracker):
     foreign = "0" * 32
-    successor = tracker.resume(foreign, "tvae")
+    successor = tracker.resume(foreign)
     assert tracker.client().get_run(successor).data.tags["source_run_id"] == foreign
 
 

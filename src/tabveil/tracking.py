@@ -142,7 +142,7 @@ class Tracker:
         params = [Param(key, str(value)[:500]) for key, value in flat.items()]
         self.client().log_batch(run_id, params=params)
 
-    def resume(self, run_id: str, name: str) -> str:
+    def resume(self, run_id: str) -> str:
         """The run to go on with: `run_id` if it is in this store and not evaluated yet, else a successor of it."""
         from mlflow.exceptions import MlflowException
 
@@ -150,9 +150,12 @@ class Tracker:
         try:
             run = client.get_run(run_id)
         except MlflowException:
-            return self.start(name, parent_run_id=self.config.tracking.parent_run_id, source_run_id=run_id)
+            return self._successor(run_id, self.config.synthesizer.name)
         if run.data.tags.get("gate") is None:
             return run_id
+        return self._successor(run_id, run.info.run_name)
+
+    def _successor(self, run_id: str, name: str) -> str:
         return self.start(name, parent_run_id=self.config.tracking.parent_run_id, source_run_id=run_id)
 
     def log_losses(self, run_id: str, losses: pd.DataFrame) -> None:

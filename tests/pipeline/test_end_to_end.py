@@ -7,13 +7,18 @@ import hashlib
 import json
 import os
 import signal
+import socket
+import sqlite3
 import subprocess
 import sys
 import time
+import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
+from playwright.sync_api import Browser
 
 from tabveil.artifacts import STAGES, Artifacts
 
@@ -166,3 +171,77 @@ def test_a_sweep_leaves_dvc_clean_and_prints_a_leaderboard(project: Path, run_in
     assert "Leaderboard" in result.stdout
     assert result.stdout.count("sdv_gaussian_copula") >= 2
     assert "up to date" in run_in(project, "dvc", "status").stdout
+
+
+@pytest.fixture(scope="module")
+def ui(project: Path, clean_environment) -> Iterator[str]:
+    """Address of the MLflow UI over the project's store."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen(
+        ["make", "ui", f"PORT={port}"],
+        cwd=project,
+        env={**clean_environment, "VENV": sys.prefix},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_for(f"{address}/health")
+        yield address
+    finally:
+        os.killpg(server.pid, signal.SIGTERM)
+        server.wait(timeout=60)
+
+
+def wait_for(address: str, seconds: float = 120.0) -> None:
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            with urllib.request.urlopen(address, timeout=5):
+                return
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(1)
+
+
+@pytest.mark.browser
+def test_the_mlflow_ui_shows_the_runs_of_the_sweep_with_their_scores(project: Path, ui: str, browser: Browser):
+    page = browser.new_page(viewport={"width": 3000, "height": 1200})
+    page.goto(f"{ui}/#/experiments/1/runs", wait_until="load")
+    page.get_by_text("Show more columns").click(timeout=60_000)
+    page.get_by_text("quality/overall", exact=True).first.wait_for(timeout=60_000)
+    text = page.inner_text("body")
+    assert "sweep: synthesizer=tvae,sdv_gaussian_copula" in text
+    page.get_by_role("treegrid").wait_for()
+    store = f"sqlite:///{project / 'mlruns' / 'mlflow.db'}"
+    best = max(quality for quality in qualities(store))
+    assert f"{best:.3f}"[:5] in text
+
+
+def qualities(store: str) -> list[float]:
+    """quality/overall of every run in the store, read without MLflow."""
+    connection = sqlite3.connect(store.removeprefix("sqlite:///"))
+    rows = connection.execute("select value from latest_metrics where key = 'quality/overall'").fetchall()
+    connection.close()
+    return [row[0] for row in rows]
+
+
+@pytest.mark.browser
+def test_the_report_draws_its_charts_and_asks_the_network_for_nothing(project: Path, browser: Browser):
+    page = browser.new_page(viewport={"width": 1400, "height": 1200})
+    asked: list[str] = []
+    page.on("request", lambda request: asked.append(request.url))
+    problems: list[str] = []
+    page.on("pageerror", lambda error: problems.append(str(error)))
+    report = Artifacts(project / "artifacts").report.as_uri()
+    page.goto(report, wait_until="load")
+    page.wait_for_function("document.querySelectorAll('svg, canvas').length > 5", timeout=60_000)
+    assert [url for url in asked if not url.startswith(("file:", "data:", "blob:"))] == []
+    assert problems == []
+    text = page.inner_text("body")
+    assert "balance" in text
+    assert [email for email in EMAILS if email in text] == []

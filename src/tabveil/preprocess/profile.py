@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import duckdb
+import pandas as pd
 
 from tabveil.ingest.names import unique_names
-from tabveil.ingest.reader import RawTable
 from tabveil.preprocess.database import fetch_row
 from tabveil.preprocess.spec import TableSpec
 from tabveil.preprocess.statistics import Statistics
@@ -16,16 +16,16 @@ from tabveil.schema import ColumnType
 
 def describe(
     connection: duckdb.DuckDBPyConnection,
-    raw: RawTable,
+    table: pd.DataFrame,
     spec: TableSpec,
     counts: dict[str, Any],
     statistics: Statistics,
 ) -> dict[str, Any]:
     """Columns, counts and fitted statistics of a finished run as JSON: no category and no row's value."""
-    _, collisions = unique_names(raw.headers)
+    _, collisions = unique_names([column.header for column in spec.columns])
     profile: dict[str, Any] = {
         "dataset": spec.dataset,
-        "columns": _column_profiles(connection, spec),
+        "columns": _column_profiles(table, spec),
         "counts": counts,
         "name_collisions": {name: len(headers) for name, headers in collisions.items()},
         "fitted": statistics.to_dict(),
@@ -35,19 +35,17 @@ def describe(
     return profile
 
 
-def _column_profiles(connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> list[dict[str, Any]]:
+def _column_profiles(table: pd.DataFrame, spec: TableSpec) -> list[dict[str, Any]]:
     """Name, original header, type, nulls and distinct values of each column of the kept rows."""
-    measures = ", ".join(f'count(*) - count("{name}"), count(DISTINCT "{name}")' for name in spec.names)
-    found = fetch_row(connection, f"SELECT {measures} FROM checked WHERE _reason IS NULL")  # noqa: S608
     return [
         {
             "name": column.name,
             "original_name": column.header,
             "type": column.spec.type.value,
-            "nulls": int(found[2 * position]),
-            "distinct": int(found[2 * position + 1]),
+            "nulls": int(table[column.name].isna().sum()),
+            "distinct": int(table[column.name].nunique()),
         }
-        for position, column in enumerate(spec.columns)
+        for column in spec.columns
     ]
 
 

@@ -59,10 +59,11 @@ def preprocess(raw_path: Path, dataset: DatasetConfig, options: PreprocessConfig
         made, statistics = _run_steps(connection, raw, spec)
         counts = _counts(connection, raw)
         _check_rejected(counts, dataset, options)
+        table = _table(connection, spec)
         return PreprocessResult(
-            table=_table(connection, spec),
+            table=table,
             quarantine=_quarantine(connection, raw, spec),
-            profile=describe(connection, raw, spec, counts, statistics),
+            profile=describe(connection, table, spec, counts, statistics),
             sql=_script(spec, made),
         )
 

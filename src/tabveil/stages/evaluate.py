@@ -103,7 +103,7 @@ def track(config: Config, artifacts: Artifacts, evaluation: Evaluation, verdict:
     """Log to the run that `train` started, close it, and promote a model that passed."""
     tracker = Tracker(config, project_root())
     trained = read_json(artifacts.run, "train")
-    run_id = tracker.resume(trained["run_id"], config.synthesizer.name)
+    run_id = tracker.resume(trained["run_id"])
     tracker.log_metrics(run_id, evaluation.metrics)
     tracker.log_files(run_id, {artifacts.report: "", artifacts.gate: "", artifacts.plots: "plots"})
     tracker.set_tag(run_id, "gate", "passed" if verdict.passed else "failed")

@@ -46,10 +46,15 @@ def require_scanned(artifacts: Artifacts) -> None:
         raise PrivacyError(f"{artifacts.findings} does not report a complete scan: run the stage 'verify' again")
 
 
+def run_name(config: Config) -> str:
+    """What the run is called in the UI, e.g. ``tvae seed=0``."""
+    return f"{config.synthesizer.name} seed={config.synthesizer.seed}"
+
+
 def track(config: Config, artifacts: Artifacts, synthesizer: Synthesizer, metadata: Metadata) -> dict[str, str]:
     """Start the MLflow run, log what was learned, and return what later stages need to find it."""
     tracker = Tracker(config, project_root())
-    run_id = tracker.start(config.synthesizer.name, parent_run_id=config.tracking.parent_run_id)
+    run_id = tracker.start(run_name(config), parent_run_id=config.tracking.parent_run_id)
     tracker.log_losses(run_id, synthesizer.loss_curve)
     tracker.log_table(run_id, artifacts.train_data, "training")
     tracker.log_table(run_id, artifacts.holdout_data, "holdout")

@@ -1,0 +1,130 @@
+"""The README's commands, as written, in a fresh clone."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from tabveil.artifacts import Artifacts
+
+pytestmark = pytest.mark.pipeline
+
+ELSEWHERE = {
+    "make test": "is what runs this",
+    "make ui": "runs until it is ended; test_end_to_end.py opens it in a browser",
+}
+
+
+def blocks(repository: Path, language: str) -> list[str]:
+    return re.findall(rf"(?ms)^```{language}\n(.*?)^```", (repository / "README.md").read_text())
+
+
+def commands(repository: Path) -> list[str]:
+    lines = [line.split("#")[0].strip() for block in blocks(repository, "bash") for line in block.splitlines()]
+    return [line for line in lines if line]
+
+
+def write_table(path: Path) -> None:
+    """A CSV it has never seen: semicolons, decimal commas, an id, an e-mail, a date, a category."""
+    rng = np.random.default_rng(5)
+    income = rng.normal(60_000, 12_000, 900).round(2)
+    table = pd.DataFrame(
+        {
+            "Client Id": np.arange(900) + 5_000,
+            "Mail": [f"client{i}@bank.test" for i in range(900)],
+            "Joined": pd.Timestamp("2015-01-01") + pd.to_timedelta(rng.integers(0, 3000, 900), unit="D"),
+            "Income": income,
+            "Spending": (income * rng.uniform(0.2, 0.6, 900)).round(2),
+            "Tier": np.where(income > 65_000, "gold", np.where(income > 50_000, "silver", "bronze")),
+        }
+    )
+    table.to_csv(path, index=False, sep=";", decimal=",")
+
+
+@pytest.fixture(scope="module")
+def readme_run(tmp_path_factory: pytest.TempPathFactory, repository, make_clone, clean_environment):
+    """Every command once, in order; returns the clone and what each command said."""
+    folder = make_clone(tmp_path_factory.mktemp("readme") / "tabveil")
+    write_table(folder / "my_table.csv")
+    environment = {**clean_environment, "VENV": sys.prefix, "PYTHONPATH": str(folder / "src"), "COLUMNS": "120"}
+    outputs: dict[str, str] = {}
+    for command in commands(repository):
+        if command in ELSEWHERE:
+            continue
+        result = subprocess.run(
+            command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, timeout=1200, check=False
+        )
+        assert result.returncode == 0, f"{command}\n{result.stdout[-3000:]}\n{result.stderr[-3000:]}"
+        outputs[command] = result.stdout
+        if command == "make run":
+            outputs["identities"] = os.linesep.join(found_identities(folder))
+            outputs["header"] = str(same_header(folder))
+            for code in blocks(repository, "python"):
+                ran = subprocess.run(
+                    [sys.executable, "-W", "ignore", "-c", code + "\nprint(rows.shape)"],
+                    cwd=folder, env=environment, capture_output=True, text=True, check=False,
+                )  # fmt: skip
+                assert ran.returncode == 0, ran.stderr[-3000:]
+                outputs["python"] = ran.stdout
+    return folder, outputs
+
+
+IDENTITY_COLUMNS = (
+    "customer_id", "full_name", "e_mail", "phone_number", "national_id", "street_address", "city", "account_number",
+    "card_number", "note",
+)  # fmt: skip
+
+
+def found_identities(folder: Path) -> list[str]:
+    """Columns of the loans in which a real identity value occurs in the synthetic column (a name in the notes, too)."""
+    artifacts = Artifacts(folder / "artifacts")
+    real, synthetic = pd.read_parquet(artifacts.table), pd.read_parquet(artifacts.synthetic_parquet)
+    found = [n for n in IDENTITY_COLUMNS if set(real[n].dropna().astype(str)) & set(synthetic[n].dropna().astype(str))]
+    text = artifacts.synthetic_csv.read_text()
+    for name in ("e_mail", "phone_number", "national_id", "account_number", "card_number", "customer_id"):
+        values = real[name].dropna().astype(str)
+        found += [f"{name} in the file" for _ in range(sum(value in text for value in values.unique()))]
+    notes = " ".join(synthetic["note"].dropna())
+    return found + ["full_name in a note" for name in real["full_name"].dropna().unique() if name in notes]
+
+
+def same_header(folder: Path) -> bool:
+    raw = (folder / "data" / "loans.csv").read_text(encoding="utf-8-sig").splitlines()[0]
+    return Artifacts(folder / "artifacts").synthetic_csv.read_text(encoding="utf-8").splitlines()[0] == raw
+
+
+def test_the_commands_of_the_readme_run(readme_run):
+    _, outputs = readme_run
+    assert "gate passed" in outputs["make run"]
+    assert "DATASET=my_table" in outputs["python -m tabveil.new_dataset my_table.csv"]
+    assert "up to date" in outputs["dvc repro"]
+    assert any("Leaderboard" in said for said in outputs.values())
+
+
+def test_the_model_of_the_readme_gives_rows(readme_run):
+    assert re.fullmatch(r"\(1000, 5\d\)\n", readme_run[1]["python"])
+
+
+def test_the_loans_pass_the_gate_with_the_original_header_and_no_real_identity(readme_run):
+    _, outputs = readme_run
+    assert outputs["identities"] == ""
+    assert outputs["header"] == "True"
+    quality = re.search(r"quality \(sdmetrics\)\s+([\d.]+)", outputs["make run"])
+    assert quality is not None
+    assert float(quality[1]) >= 0.90
+
+
+def test_files_the_readme_names_exist(readme_run, repository):
+    folder, _ = readme_run
+    text = (repository / "README.md").read_text()
+    linked = re.findall(r"\]\((?!http)([^)#]+)\)", text)
+    assert [name for name in linked if not (repository / name).exists()] == []
+    named = re.findall(r"`(artifacts/[\w./]+)`", text)
+    assert [name for name in named if not (folder / name).exists()] == []
