@@ -57,6 +57,10 @@ class FileFormat(str, Enum):
     parquet = "parquet"
 
 
+TRUE_TOKENS = "true yes y 1 t ja wahr oui vrai sí si có"
+FALSE_TOKENS = "false no n 0 f nein falsch non faux không"
+
+
 @dataclass
 class SourceConfig:
     """The raw object in the landing bucket."""
@@ -100,8 +104,8 @@ class DatasetConfig:
     source: SourceConfig = field(default_factory=SourceConfig)
     csv: CsvConfig = field(default_factory=CsvConfig)
     null_tokens: list[str] = field(default_factory=lambda: ["", "NA", "N/A", "null", "NULL", "None", "nan", "NaN", "-"])
-    true_tokens: list[str] = field(default_factory=lambda: ["true", "yes", "y", "1", "t"])  # compared in lower case
-    false_tokens: list[str] = field(default_factory=lambda: ["false", "no", "n", "0", "f"])
+    true_tokens: list[str] = field(default_factory=lambda: TRUE_TOKENS.split())  # compared in lower case
+    false_tokens: list[str] = field(default_factory=lambda: FALSE_TOKENS.split())
     columns: dict[str, ColumnSpec] = field(default_factory=dict)
     target: Optional[str] = None  # column a user would predict; evaluated first
     entity_key: Optional[str] = None  # one person's rows never straddle train and holdout

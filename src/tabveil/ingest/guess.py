@@ -13,7 +13,18 @@ from tabveil.schema import ColumnType
 
 FITTING_FRACTION = 0.99  # of the values must fit a type; the others will be rejected, which the draft says
 MAX_INTEGER = 2**63 - 1
-BOOLEAN_WORDS = ({"true", "false"}, {"yes", "no"}, {"y", "n"}, {"t", "f"})
+BOOLEAN_WORDS = (
+    *({"true", "false"}, {"yes", "no"}, {"y", "n"}, {"t", "f"}),
+    *(
+        {"ja", "nein"},
+        {"wahr", "falsch"},
+        {"oui", "non"},
+        {"vrai", "faux"},
+        {"sí", "no"},
+        {"si", "no"},
+        {"có", "không"},
+    ),
+)
 EXTRA_NULLS = ("?", ".", "--", "#N/A", "#NA", "n/a", "na", "N.A.", "\\N", "<NA>", "(null)", "NaT", "NONE", "nil", "NIL")
 WORD_NULLS = ("none", "missing", "Missing", "unknown", "Unknown", "not available", "Not available", "#REF!", "#VALUE!")
 _KEY_HEADER = re.compile(

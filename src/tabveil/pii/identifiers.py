@@ -88,7 +88,9 @@ TYPES: dict[str, PIIType] = {
              "person_name", "employee_name", "patient_name", "vorname", "nachname", "familienname", "kundenname",
              "name_des_kunden", "kontoinhaber", "prenom", "nom_de_famille", "nom_client", "nom_complet", "nombre",
              "nombre_completo", "apellido", "apellidos", "ho_ten", "ho_va_ten", "ten_khach_hang", "ho_ten_khach_hang",
-             "ten_kh", "chu_tai_khoan"), high=100,
+             "ten_kh", "chu_tai_khoan", "beneficiary", "beneficiary_name", "payee", "payer", "recipient", "empfaenger",
+             "zahlungsempfaenger", "auftraggeber", "beguenstigter", "beneficiaire", "beneficiario", "nguoi_thu_huong"),
+            high=100,
         ),
         PIIType(
             "ADDRESS", _PERSONAL,

@@ -112,6 +112,7 @@ CELL_RULES: tuple[CellRule, ...] = (
     CellRule("ADDRESS", ADDRESS, None, 0.3, header_share=ANY),
     CellRule("ADDRESS", r"(?:.*\p{L}.*\d.*|.*\d.*\p{L}.*)", None, None, header_share=0.3),
     CellRule("NAME", _NAME_SHAPE, lexicon.is_full_name, 0.25, min_distinct=10),
+    CellRule("NAME", _NAME_SHAPE, lexicon.is_full_name, 0.75, header_share=None, min_distinct=3),  # a few people only
     CellRule("NAME", _NAME_SHAPE, None, share=None, header_share=0.3),
     CellRule("NAME", _NAME_SHAPE, lexicon.is_given_name, 0.7, header_share=None, min_distinct=20),
     CellRule("NAME", _NAME_SHAPE, lexicon.is_family_name, 0.7, header_share=None, min_distinct=30),

@@ -54,22 +54,62 @@ FROM "raw" AS "t0";
 CREATE OR REPLACE TEMPORARY TABLE "trimmed" AS
 SELECT
   "t0"."_row",
-  CASE
-    WHEN "t0"."loan_id" IN ('', 'NA')
+  CASE "t0"."loan_id"
+    WHEN ''
+    THEN CAST(NULL AS TEXT)
+    WHEN 'NA'
     THEN CAST(NULL AS TEXT)
     ELSE "t0"."loan_id"
   END AS "loan_id",
-  CASE WHEN "t0"."amount" IN ('', 'NA') THEN CAST(NULL AS TEXT) ELSE "t0"."amount" END AS "amount",
-  CASE WHEN "t0"."opened" IN ('', 'NA') THEN CAST(NULL AS TEXT) ELSE "t0"."opened" END AS "opened",
-  CASE WHEN "t0"."seen" IN ('', 'NA') THEN CAST(NULL AS TEXT) ELSE "t0"."seen" END AS "seen",
-  CASE
-    WHEN "t0"."updated" IN ('', 'NA')
+  CASE "t0"."amount"
+    WHEN ''
+    THEN CAST(NULL AS TEXT)
+    WHEN 'NA'
+    THEN CAST(NULL AS TEXT)
+    ELSE "t0"."amount"
+  END AS "amount",
+  CASE "t0"."opened"
+    WHEN ''
+    THEN CAST(NULL AS TEXT)
+    WHEN 'NA'
+    THEN CAST(NULL AS TEXT)
+    ELSE "t0"."opened"
+  END AS "opened",
+  CASE "t0"."seen"
+    WHEN ''
+    THEN CAST(NULL AS TEXT)
+    WHEN 'NA'
+    THEN CAST(NULL AS TEXT)
+    ELSE "t0"."seen"
+  END AS "seen",
+  CASE "t0"."updated"
+    WHEN ''
+    THEN CAST(NULL AS TEXT)
+    WHEN 'NA'
     THEN CAST(NULL AS TEXT)
     ELSE "t0"."updated"
   END AS "updated",
-  CASE WHEN "t0"."active" IN ('', 'NA') THEN CAST(NULL AS TEXT) ELSE "t0"."active" END AS "active",
-  CASE WHEN "t0"."grade" IN ('', 'NA') THEN CAST(NULL AS TEXT) ELSE "t0"."grade" END AS "grade",
-  CASE WHEN "t0"."paid" IN ('', 'NA') THEN CAST(NULL AS TEXT) ELSE "t0"."paid" END AS "paid"
+  CASE "t0"."active"
+    WHEN ''
+    THEN CAST(NULL AS TEXT)
+    WHEN 'NA'
+    THEN CAST(NULL AS TEXT)
+    ELSE "t0"."active"
+  END AS "active",
+  CASE "t0"."grade"
+    WHEN ''
+    THEN CAST(NULL AS TEXT)
+    WHEN 'NA'
+    THEN CAST(NULL AS TEXT)
+    ELSE "t0"."grade"
+  END AS "grade",
+  CASE "t0"."paid"
+    WHEN ''
+    THEN CAST(NULL AS TEXT)
+    WHEN 'NA'
+    THEN CAST(NULL AS TEXT)
+    ELSE "t0"."paid"
+  END AS "paid"
 FROM "bare" AS "t0";
 
 CREATE OR REPLACE TEMPORARY TABLE "typed" AS
@@ -543,10 +583,26 @@ SELECT
     THEN TRY_CAST(REPLACE(REGEXP_REPLACE("t0"."updated", '(Z|[+]00:?00|[+]00)$', '', 'g'), 'T', ' ') AS TIMESTAMP)
     ELSE CAST(NULL AS TIMESTAMP)
   END AS "updated",
-  CASE
-    WHEN LOWER("t0"."active") IN ('1', 't', 'true', 'y', 'yes')
+  CASE LOWER("t0"."active")
+    WHEN '1'
     THEN TRUE
-    WHEN LOWER("t0"."active") IN ('0', 'f', 'false', 'n', 'no')
+    WHEN 't'
+    THEN TRUE
+    WHEN 'true'
+    THEN TRUE
+    WHEN 'y'
+    THEN TRUE
+    WHEN 'yes'
+    THEN TRUE
+    WHEN '0'
+    THEN FALSE
+    WHEN 'f'
+    THEN FALSE
+    WHEN 'false'
+    THEN FALSE
+    WHEN 'n'
+    THEN FALSE
+    WHEN 'no'
     THEN FALSE
     ELSE CAST(NULL AS BOOLEAN)
   END AS "active",
