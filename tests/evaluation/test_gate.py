@@ -119,3 +119,10 @@ def test_gate_needs_neither_sdmetrics_nor_sklearn() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
+
+
+def test_the_hint_says_when_real_rows_do_not_reach_the_threshold_either() -> None:
+    reachable = verdict({**GOOD, "quality/overall": 0.8, "quality/ceiling": 0.95}).failed_checks[0].hint
+    unreachable = verdict({**GOOD, "quality/overall": 0.8, "quality/ceiling": 0.869}).failed_checks[0].hint
+    assert "train longer" in reachable
+    assert "reach only 0.869" in unreachable

@@ -15,6 +15,7 @@ import pytest
 from tabveil.artifacts import Artifacts
 
 pytestmark = pytest.mark.pipeline
+ROWS = 2000
 
 ELSEWHERE = {
     "make test": "is what runs this",
@@ -34,14 +35,14 @@ def commands(repository: Path) -> list[str]:
 def write_table(path: Path) -> None:
     """A CSV it has never seen: semicolons, decimal commas, an id, an e-mail, a date, a category."""
     rng = np.random.default_rng(5)
-    income = rng.normal(60_000, 12_000, 900).round(2)
+    income = rng.uniform(20_000, 100_000, ROWS).round(2)
     table = pd.DataFrame(
         {
-            "Client Id": np.arange(900) + 5_000,
-            "Mail": [f"client{i}@bank.test" for i in range(900)],
-            "Joined": pd.Timestamp("2015-01-01") + pd.to_timedelta(rng.integers(0, 3000, 900), unit="D"),
+            "Client Id": np.arange(ROWS) + 5_000,
+            "Mail": [f"client{i}@bank.test" for i in range(ROWS)],
+            "Joined": pd.Timestamp("2015-01-01") + pd.to_timedelta(rng.integers(0, 3000, ROWS), unit="D"),
             "Income": income,
-            "Spending": (income * rng.uniform(0.2, 0.6, 900)).round(2),
+            "Spending": (income * rng.uniform(0.2, 0.6, ROWS)).round(2),
             "Tier": np.where(income > 65_000, "gold", np.where(income > 50_000, "silver", "bronze")),
         }
     )

@@ -116,7 +116,7 @@ def judge(
         "privacy/real_identity_values": float(real_identity_values),
     }
     asked: list[tuple[str, str, float | None, str]] = [
-        ("quality/overall", ">=", config.min_quality, QUALITY_HINT),
+        ("quality/overall", ">=", config.min_quality, _quality_hint(metrics, config.min_quality)),
         ("diagnostic/overall", ">=", config.min_diagnostic, DIAGNOSTIC_HINT),
         ("privacy/unexplained_pii_findings", "==", 0.0, PII_HINT),
         ("privacy/real_identity_values", "==", 0.0, IDENTITY_HINT),
@@ -130,6 +130,17 @@ def judge(
             for name, operator, limit, hint in asked
             if limit is not None
         )
+    )
+
+
+def _quality_hint(metrics: Mapping[str, float], asked: float) -> str:
+    """Training longer does not help where real rows do not reach the threshold either."""
+    ceiling = metrics.get("quality/ceiling")
+    if ceiling is None or ceiling >= asked:
+        return QUALITY_HINT
+    return (
+        f"real rows that were held out reach only {ceiling:.3f} on this table: more rows, fewer rare levels, or a "
+        "reasoned evaluation.min_quality below that"
     )
 
 

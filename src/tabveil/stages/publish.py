@@ -14,6 +14,7 @@ from pathlib import Path
 from tabveil.artifacts import Artifacts, read_json, require, write_json
 from tabveil.config import Config, project_root
 from tabveil.errors import ArtifactError, GateError
+from tabveil.evaluation.gate import Verdict
 from tabveil.stages.app import stage_app
 from tabveil.storage import connect
 
@@ -33,13 +34,13 @@ def require_passed(artifacts: Artifacts) -> None:
     """Refuse to publish anything that did not pass.
 
     Raises:
-        GateError: the verdict is missing, unreadable, or not a pass.
+        GateError: the verdict is missing, unreadable, contradicts itself, or is not a pass.
     """
     try:
-        verdict = read_json(artifacts.gate, "evaluate")
+        verdict = Verdict.from_dict(read_json(artifacts.gate, "evaluate"))
     except ArtifactError as err:
         raise GateError(f"nothing is published without a verdict: {err}") from err
-    if verdict.get("passed") is not True:
+    if not verdict.passed:
         raise GateError(f"the gate of {artifacts.gate} did not pass: nothing is published")
 
 
