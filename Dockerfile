@@ -1,6 +1,6 @@
 # TabVeil in one image: the pipeline and its stages, CPU only.
 #   docker build -t tabveil .                (or: make image)
-#   docker run --rm -v "$PWD/out:/app/artifacts" tabveil            # the whole pipeline on the sample table
+#   mkdir -p out && docker run --rm --user "$(id -u)" -v "$PWD/out:/app/artifacts" tabveil    # the whole pipeline
 #   docker run --rm tabveil python -m tabveil.stages.pull --help
 FROM python:3.11-slim-bookworm
 
@@ -10,7 +10,7 @@ RUN apt-get update && apt-get install -y --no-install-recommends git libgomp1 &&
 
 WORKDIR /app
 COPY requirements.lock pyproject.toml README.md LICENSE ./
-# CPU torch: from a local wheel folder where pip has one configured, else from PyTorch's CPU index
+# CPU torch: from the folder of pip's find-links if one is configured, else from PyTorch's CPU index
 ARG TORCH_INDEX=https://download.pytorch.org/whl/cpu
 RUN if [ -z "$(pip config get global.find-links 2>/dev/null)" ]; then \
       pip install --no-deps --index-url "$TORCH_INDEX" "$(grep '^torch==' requirements.lock)"; fi \

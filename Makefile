@@ -1,14 +1,16 @@
 # TabVeil. `make run` and `make test` each work as the first command on a machine with git, make and Python 3.11.
 
-PYTHON  ?= $(or $(shell command -v python3.11),python3)
+SHELL   := /bin/bash
+PYTHON  ?= $(or $(shell command -v python3.11 2>/dev/null),python3)
 VENV    ?= .venv
 BIN     := $(abspath $(VENV))/bin
-STAMP   := $(VENV)/.installed
+# set-up is done when this exact lock file and pyproject.toml were installed
+STAMP   := $(VENV)/.installed-$(shell cat requirements.lock pyproject.toml | cksum | tr ' ' '-')
 UV_PIN  := $(shell grep -m1 '^uv==' requirements.lock 2>/dev/null)
 UV       = VIRTUAL_ENV=$(abspath $(VENV)) $(BIN)/uv
 
-# torch comes as its CPU build: from pip's local wheel folder where one is configured, else (Linux) from PyTorch's own
-# CPU index. For CUDA: make run UV_TORCH_BACKEND=auto
+# torch comes as its CPU build: from the folder of pip's find-links if one is configured, else (Linux) from PyTorch's
+# own CPU index. For CUDA: make run UV_TORCH_BACKEND=auto
 FIND_LINKS := $(or $(PIP_FIND_LINKS),$(shell $(PYTHON) -m pip config get global.find-links 2>/dev/null))
 ifneq ($(FIND_LINKS),)
 export UV_FIND_LINKS := $(FIND_LINKS)
@@ -34,13 +36,14 @@ help:  ## this list
 
 setup: $(STAMP)  ## the virtual environment, from requirements.lock (other targets call it)
 
-$(STAMP): requirements.lock pyproject.toml
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "error: Python 3.11 is needed, however this is " + sys.version.split()[0] + ": make run PYTHON=/path/to/python3.11")'
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet $(UV_PIN)
-	$(UV) pip sync --quiet requirements.lock
-	$(UV) pip install --quiet --no-deps --editable .
-	@touch $@
+$(STAMP):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "error: Python 3.11 is needed, however this is " + sys.version.split()[0] + ": make run PYTHON=/path/to/python3.11")'
+	@echo 'setting up $(VENV) from requirements.lock (once)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet $(UV_PIN)
+	@$(UV) pip sync --quiet requirements.lock
+	@$(UV) pip install --quiet --no-deps --editable .
+	@rm -f $(VENV)/.installed-* && touch $@
 
 data: $(STAMP)  ## compose data/loans.csv (real loans, fake people; same bytes on every machine)
 	@python -m tabveil.sample_data
@@ -71,7 +74,7 @@ test: $(STAMP) browser  ## every test
 	pytest -n 2 --dist loadfile $(PYTEST)
 
 browser:
-	@command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || { \
+	@command -v chromium chromium-browser google-chrome >/dev/null 2>&1 || { \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null 2>&1; then \
 	    apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
 	  else echo "no chromium: the browser tests will be skipped (apt-get install chromium)"; fi; }
@@ -84,11 +87,10 @@ image:  ## build the container image with Docker
 
 lock:  ## resolve pyproject.toml anew into requirements.lock
 	test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv; }
-	env -u UV_TORCH_BACKEND $(UV) pip compile --universal --python-version 3.11 --all-extras --upgrade --no-header --no-annotate \
-	  --quiet --output-file requirements.tmp pyproject.toml
-	@# CPU torch on every platform: one unmarked pin, without the local build tag and without its CUDA companions
-	sed -E -e '/^(nvidia-|cuda-|triton)/d' -e '/^torch==[^ ]+ ;.*/{s/^(torch==[0-9.]+).*/\1/}' \
-	  -e 's/^(torch==[0-9.]+)\+[a-z0-9]+/\1/' requirements.tmp | awk '!seen[$$0]++' > requirements.lock
+	env -u UV_TORCH_BACKEND $(UV) pip compile --universal --python-version 3.11 --all-extras --upgrade --no-header \
+	  --no-annotate --quiet --output-file requirements.tmp pyproject.toml
+	@# CPU torch on every platform: one pin without marker and build tag, and without its CUDA companions
+	awk '/^(nvidia-|cuda-|triton)/ {next} /^torch==/ {sub(/[ +].*/, "")} !seen[$$0]++' requirements.tmp > requirements.lock
 	rm requirements.tmp
 
 clean:  ## remove what runs made (keeps data/, mlruns/ and the environment)

@@ -95,8 +95,8 @@ CHROMIUM_FLAGS = [
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
-    """Debian's chromium, headless; without one the test is skipped, but in CI it fails."""
-    executable = shutil.which("chromium") or shutil.which("chromium-browser")
+    """The machine's chromium, headless; without one the test is skipped, but in CI it fails."""
+    executable = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if executable is None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)("no chromium: apt-get install chromium")
     with sync_playwright() as playwright:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pandas as pd
@@ -105,3 +109,38 @@ def test_a_corrupt_artifact_says_which_stage_to_repeat(tmp_path: Path, reader):
     path.write_bytes(b"{broken")
     with pytest.raises(ArtifactError, match="run the stage 'verify' again"):
         reader(path, "verify")
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_write(tmp_path: Path):
+    path = tmp_path / "raw"
+    code = (
+        "import os, sys; from pathlib import Path; from tabveil.artifacts import atomic\n"
+        "with atomic(Path(sys.argv[1])) as temporary:\n"
+        "    temporary.write_text('real rows'); os.kill(os.getpid(), 9)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path)], check=False)
+    assert len(list(tmp_path.iterdir())) == 1
+    write_text(path, "new\n")
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_write_leaves_the_temporary_file_of_a_living_process_alone(tmp_path: Path):
+    path = tmp_path / "a"
+    with atomic(path) as first:
+        first.write_text("1")
+        with atomic(path) as second:
+            second.write_text("2")
+        assert first.exists()
+    assert path.read_text() == "1"
+
+
+def test_permissions_follow_the_umask(tmp_path: Path):
+    before = os.umask(0o077)
+    try:
+        write_text(tmp_path / "private", "x")
+        with atomic_folder(tmp_path / "folder") as folder:
+            (folder / "inside").touch()
+    finally:
+        os.umask(before)
+    modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("private", "folder", "folder/inside")]
+    assert modes == [0o600, 0o700, 0o600]

@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import pytest
 from omegaconf import OmegaConf
 
-from tabveil.config import flatten, load_config, project_root
+from tabveil.config import (
+    SYNTHESIZER_CONFIGS,
+    EnvironmentConfig,
+    EvaluationConfig,
+    PIIConfig,
+    PreprocessConfig,
+    TrackingConfig,
+    flatten,
+    load_config,
+    project_root,
+)
 from tabveil.errors import ConfigError
 from tabveil.stages.app import compose_config
 
@@ -49,6 +60,9 @@ def column(**spec: object) -> dict:
         ({"dataset": {"name": "No Good"}}, r"snake_case"),
         ({"dataset": {"csv": {"delimiter": ";;"}}}, r"csv\.delimiter must be one character"),
         ({"dataset": {"constraints": [{"kind": "inequality", "low": "a", "high": "z"}]}}, r"undeclared column: z"),
+        (column(type="string", sdtype="numerical"), r"sdtype numerical is for types integer, decimal"),
+        ({"dataset": {"max_rejected_fraction": 7}}, r"dataset\.max_rejected_fraction=7"),
+        ({"evaluation": {"max_identical_ratio": -3}}, r"max_identical_ratio=-3"),
         (column(semantic_type="NAME", policy={"action": "keep"}), r"needs a reason"),
         (column(policy={"action": "pseudonymise"}), r"sdtype: id"),
         ({"synthesizer": {"name": "gan"}}, r"synthesizer\.name must be one of"),
@@ -104,3 +118,24 @@ def test_every_option_of_every_group_composes(choice, repository, monkeypatch):
     group, option = choice.split("=")
     if hasattr(getattr(config, group), "name"):
         assert getattr(config, group).name == option
+
+
+GROUPS = {
+    "environment": EnvironmentConfig,
+    "preprocess": PreprocessConfig,
+    "pii": PIIConfig,
+    "evaluation": EvaluationConfig,
+    "tracking": TrackingConfig,
+}
+
+
+def settings(config: object) -> set[str]:
+    return {item.name for item in dataclasses.fields(config)}
+
+
+@pytest.mark.parametrize("group", ["environment", "preprocess", "pii", "synthesizer", "evaluation", "tracking"])
+def test_every_setting_is_in_its_option_file_so_that_the_command_line_can_change_it(group, repository):
+    for option in options(group):
+        written = OmegaConf.load(repository / "conf" / group / f"{option}.yaml")
+        schema = SYNTHESIZER_CONFIGS[option] if group == "synthesizer" else GROUPS[group]
+        assert set(written) == settings(schema), option

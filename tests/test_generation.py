@@ -1,4 +1,4 @@
-"""tabveil.generation and the writer of the stage `sample`: whole tables, chunk by chunk, all or nothing."""
+"""tabveil.generation and tabveil.tables: whole tables, chunk by chunk, all or nothing."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from tabveil.config import SynthesizerConfig
-from tabveil.errors import PrivacyError
+from tabveil.errors import PrivacyError, SynthesizerError
 from tabveil.generation import TableGenerator
 from tabveil.pii import IdentityDigests
 from tabveil.schema import Action, Column, ColumnType, ConstraintSpec, Metadata, SDType, canonical
-from tabveil.stages.sample import write_chunks
 from tabveil.synthesizers import Synthesizer
+from tabveil.tables import write_tables
 
 KEY = bytes(range(32))
 METADATA = Metadata(
@@ -95,7 +95,7 @@ def test_an_invented_value_that_is_a_real_one_is_drawn_again():
 
 def test_the_writer_keeps_headers_order_and_types(tmp_path: Path):
     parquet, csv = tmp_path / "s.parquet", tmp_path / "s.csv"
-    assert write_chunks(chunks(250), METADATA, parquet, csv) == 250
+    write_tables(chunks(250), 250, METADATA, parquet=parquet, csv=csv)
     assert csv.read_text().splitlines()[0] == "Client ID, Low ,E-Mail,HIGH,Day,Flag"
     table = canonical(pd.read_parquet(parquet), METADATA)
     text = pd.read_csv(csv)
@@ -112,5 +112,12 @@ def test_a_writer_that_breaks_off_leaves_neither_file(tmp_path: Path):
         raise PrivacyError("stop")
 
     with pytest.raises(PrivacyError):
-        write_chunks(broken(), METADATA, tmp_path / "s.parquet", tmp_path / "s.csv")
+        write_tables(broken(), 10, METADATA, parquet=tmp_path / "s.parquet", csv=tmp_path / "s.csv")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("promised", [0, 9, 11])
+def test_fewer_or_more_rows_than_asked_leave_neither_file(tmp_path: Path, promised: int):
+    with pytest.raises(SynthesizerError, match=f"asked for {promised} rows, however 10 were sampled"):
+        write_tables(chunks(10), promised, METADATA, parquet=tmp_path / "s.parquet", csv=tmp_path / "s.csv")
     assert list(tmp_path.iterdir()) == []

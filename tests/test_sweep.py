@@ -62,6 +62,8 @@ def test_the_parent_run_belongs_to_the_swept_dataset(repository, monkeypatch):
         (["synthesizer.seed=0,1"], "a sweep needs --multirun"),
         (["--multirun", "synthesizer.sed=0,1", "evaluation.num_plotz=1"], "num_plotz"),
         (["--multirun", "seed=="], "seed=="),
+        (["--multirun", "dataset=loans", "synthesizer.seed=0,1"], "cannot change dataset=loans"),
+        (["--multirun", "pii.holdout_fraction=0.1,0.2"], "change conf/ and run dvc repro"),
     ],
 )
 def test_a_wrong_sweep_is_one_line(arguments, message, clone, run_in):

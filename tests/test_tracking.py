@@ -15,7 +15,7 @@ import pytest
 
 from tabveil.config import Config
 from tabveil.stages.app import compose_config
-from tabveil.tracking import Tracker, store_uri
+from tabveil.tracking import TRAINING_GROUPS, Tracker, store_uri
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +49,7 @@ def test_a_run_holds_parameters_losses_scores_and_tables_but_no_row(tracker: Tra
     pq.write_table(pa.table({"secret_column": ["secret-value"] * 3}), table)
     run_id = tracker.start("tvae")
     losses = pd.DataFrame({"step": [50, 100], "train": [3.0, 2.0], "validation": [float("nan"), 2.5]})
+    tracker.log_params(run_id, TRAINING_GROUPS)
     tracker.log_losses(run_id, losses)
     tracker.log_metrics(run_id, {"quality/overall": 0.97, "utility/tstr": float("nan")})
     tracker.log_table(run_id, table, "training")
@@ -73,6 +74,19 @@ def test_a_run_goes_on_until_it_is_evaluated_and_then_has_a_successor(tracker: T
     successor = tracker.resume(run_id)
     assert successor != run_id
     assert tracker.client().get_run(successor).data.tags["source_run_id"] == run_id
+
+
+def test_a_run_is_never_left_running(tracker: Tracker):
+    def status(run_id: str) -> str:
+        return tracker.client().get_run(run_id).info.status
+
+    good, bad = tracker.start("good"), tracker.start("bad")
+    assert status(bad) == "RUNNING"
+    with tracker.closing(good):
+        pass
+    with pytest.raises(KeyboardInterrupt), tracker.closing(bad):
+        raise KeyboardInterrupt
+    assert (status(good), status(bad)) == ("FINISHED", "FAILED")
 
 
 def test_a_run_of_another_store_has_a_successor_here(tracker: Tracker):

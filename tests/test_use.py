@@ -18,17 +18,24 @@ def conf(tmp_path: Path, repository: Path) -> Path:
 
 def test_only_the_chosen_line_changes(conf: Path):
     before = (conf / "config.yaml").read_text().splitlines()
-    assert select(conf, "synthesizer", "sdv_tvae")
+    assert select(conf, {"synthesizer": "sdv_tvae"}) == ["synthesizer"]
     after = (conf / "config.yaml").read_text().splitlines()
     assert [new for old, new in zip(before, after, strict=True) if old != new] == ["  - synthesizer: sdv_tvae"]
-    assert not select(conf, "synthesizer", "sdv_tvae")
+    assert select(conf, {"synthesizer": "sdv_tvae"}) == []
 
 
 def test_unknown_group_and_option_are_refused(conf: Path):
     with pytest.raises(ConfigError, match=r"unknown group datset \(did you mean dataset\?\)"):
-        select(conf, "datset", "loans")
+        select(conf, {"datset": "loans"})
     with pytest.raises(ConfigError, match=r"no conf/dataset/loan.yaml \(did you mean loans\?\)"):
-        select(conf, "dataset", "loan")
+        select(conf, {"dataset": "loan"})
+
+
+def test_one_wrong_choice_changes_nothing(conf: Path):
+    before = (conf / "config.yaml").read_text()
+    with pytest.raises(ConfigError):
+        select(conf, {"synthesizer": "sdv_tvae", "dataset": "loan"})
+    assert (conf / "config.yaml").read_text() == before
 
 
 def test_command_line(conf: Path, monkeypatch, capsys):

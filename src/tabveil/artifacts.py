@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -25,6 +26,7 @@ from tabveil.errors import ArtifactError, TabVeilError
 
 STAGES = ("pull", "preprocess", "verify", "train", "sample", "evaluate", "publish")
 PREPARATION_STAGES = STAGES[:3]
+TEMPORARY = ".tmp"
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Artifacts:
 
     @property
     def source(self) -> Path:
-        """Where the raw file came from: uri, version id, sha256, bytes."""
+        """Where the raw file came from: uri, version id, sha256, size in bytes."""
         return self.stage("pull") / "source.json"
 
     # preprocess
@@ -118,7 +120,7 @@ class Artifacts:
 
     @property
     def run(self) -> Path:
-        """Id of the MLflow run that later stages resume."""
+        """Ids of the MLflow run and model that later stages go on with."""
         return self.stage("train") / "run.json"
 
     # sample
@@ -178,16 +180,20 @@ def require(path: Path, made_by: str) -> Path:
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` to write to; renamed to `path` when the block ends without an error."""
+    """A temporary file beside `path` to write to; renamed to `path` when the block ends without an error.
+
+    What a killed process left beside `path` is removed first. Permissions follow the umask.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    _remove_stale(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path, os.getpid()), suffix=TEMPORARY)
     os.close(handle)
     temporary = Path(name)
     try:
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
-        temporary.chmod(0o644)
+        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -197,16 +203,35 @@ def atomic(path: Path) -> Iterator[Path]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """A temporary folder beside `path` to fill; takes the place of `path` when the block ends without an error."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
+    _remove_stale(path)
+    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=_prefix(path, os.getpid()), suffix=TEMPORARY))
     try:
         yield temporary
         for inside in [temporary, *temporary.rglob("*")]:
-            inside.chmod(0o755 if inside.is_dir() else 0o644)
+            inside.chmod((0o777 if inside.is_dir() else 0o666) & ~_umask())
         if path.exists():
             shutil.rmtree(path)
         temporary.replace(path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _prefix(path: Path, process: int) -> str:
+    return f".{path.name}.{process}-"
+
+
+def _remove_stale(path: Path) -> None:
+    """Remove temporary files and folders of `path` whose process is gone: a killed stage may leave real rows."""
+    for left in path.parent.glob(f".{path.name}.*{TEMPORARY}"):
+        process = left.name.removeprefix(f".{path.name}.").partition("-")[0]
+        if process.isdigit() and not psutil.pid_exists(int(process)):
+            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def to_json(data: Any) -> str:

@@ -115,6 +115,8 @@ class DatasetConfig:
     max_rejected_fraction: Optional[float] = None  # None: as in the preprocess group
 
     def __post_init__(self) -> None:
+        if self.max_rejected_fraction is not None:
+            _check("dataset.max_rejected_fraction", self.max_rejected_fraction, 0, 1)
         if not NAME_PATTERN.fullmatch(self.name):
             raise ConfigError(f"dataset.name must be snake_case, however: dataset.name={self.name!r}")
         if not self.columns:
@@ -226,13 +228,11 @@ class SynthesizerConfig:
     seed: int = 0
     num_threads: int = 2
     min_rows: int = 200  # fewer training rows than this are refused
-    validation_fraction: float = 0.1
 
     def __post_init__(self) -> None:
         _check("synthesizer.seed", self.seed, 0, 2**31 - 1, "integer")
         _check("synthesizer.num_threads", self.num_threads, 1, 256, "integer")
         _check("synthesizer.min_rows", self.min_rows, 20, 10**9, "integer")
-        _check("synthesizer.validation_fraction", self.validation_fraction, 0.01, 0.5)
 
 
 @dataclass
@@ -252,6 +252,7 @@ class TVAEConfig(SynthesizerConfig):
     dropout: float = 0.25
     weight_decay: float = 1.0  # on the autoregressive matrices
     ema_decay: float = 0.99
+    validation_fraction: float = 0.1
     patience: int = 6  # validation checks without improvement before training stops
     validate_every: int = 50  # steps
     max_bins: int = 64
@@ -269,6 +270,7 @@ class TVAEConfig(SynthesizerConfig):
             _check_positive(f"synthesizer.{name}", getattr(self, name))
         for name in ("beta_warmup_fraction", "spike_fraction"):
             _check(f"synthesizer.{name}", getattr(self, name), 0, 1)
+        _check("synthesizer.validation_fraction", self.validation_fraction, 0.01, 0.5)
         _check("synthesizer.dropout", self.dropout, 0, 0.9)
         _check("synthesizer.ema_decay", self.ema_decay, 0, 0.99999)
         _check("synthesizer.beta", self.beta, 0, 100)
@@ -331,6 +333,10 @@ class EvaluationConfig:
         _check("evaluation.num_plots", self.num_plots, 0, 1000, "integer")
         if self.min_diagnostic is not None:
             _check("evaluation.min_diagnostic", self.min_diagnostic, 0, 1)
+        if self.max_identical_ratio is not None:
+            _check("evaluation.max_identical_ratio", self.max_identical_ratio, 0, 1e9)
+        if self.min_dcr_share_closer_to_holdout is not None:
+            _check("evaluation.min_dcr_share_closer_to_holdout", self.min_dcr_share_closer_to_holdout, 0, 1)
 
 
 @dataclass
@@ -391,7 +397,7 @@ def load_config(cfg: DictConfig) -> Config:
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Dataclasses as flat parameters: ``{'synthesizer.max_steps': 1500, ...}`` (lists as text, enums as values)."""
+    """Dataclasses as flat parameters, enums as their values: ``{'synthesizer.max_steps': 800, ...}``."""
     flat: dict[str, Any] = {}
     for item in fields(config):
         value, name = getattr(config, item.name), f"{prefix}{item.name}"

@@ -7,8 +7,7 @@
     ├── DataError (ValueError)               a table is not what the configuration says it is
     │   ├── UnreadableFileError              not text, CSV or Parquet; broken quoting; empty
     │   ├── SchemaError                      a declared column is missing, an undeclared one is there
-    │   ├── TooManyRejectedError             more rows quarantined than `max_rejected_fraction`
-    │   └── ConstraintError                  a declared constraint does not hold
+    │   └── TooManyRejectedError             more rows quarantined than `max_rejected_fraction`
     ├── PrivacyError (RuntimeError)          something personal could get past; the run stops
     │   ├── ScanIncompleteError              a column or row was not scanned
     │   ├── PolicyViolationError             a finding that the policy does not tolerate
@@ -53,10 +52,6 @@ class SchemaError(DataError):
 
 class TooManyRejectedError(DataError):
     """The rejected share of the rows is above `max_rejected_fraction`."""
-
-
-class ConstraintError(DataError):
-    """A declared constraint does not hold in a table."""
 
 
 class PrivacyError(TabVeilError, RuntimeError):

@@ -7,23 +7,29 @@ file to `data/`, and says what it assumed. After that, ``make run DATASET=<name>
 from __future__ import annotations
 
 import argparse
+import contextlib
+import os
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import duckdb
 import pandas as pd
+import pyarrow as pa
 
-from tabveil.artifacts import atomic, write_text
-from tabveil.config import project_root
+from tabveil.artifacts import atomic
+from tabveil.config import PIIConfig, project_root
 from tabveil.errors import ConfigError, TabVeilError
 from tabveil.ingest.draft import Draft, draft_dataset
 from tabveil.ingest.names import snake_case
-from tabveil.pii import Finding, scan_table
+from tabveil.ingest.roles import Found
+from tabveil.pii import check_headers, scan_table, suggest_types
 from tabveil.schema import NAME_PATTERN
 
-SCAN_TIMEOUT_SECONDS = 600.0
+# what the libraries below raise on a broken file or disk; their messages may quote cells and are never shown
+FOREIGN_ERRORS = (OSError, ValueError, ArithmeticError, MemoryError, duckdb.Error, pa.ArrowException)
 
 
 @dataclass(frozen=True)
@@ -49,6 +55,7 @@ def add_dataset(path: Path, root: Path, *, name: str | None = None, force: bool 
     Raises:
         ConfigError: the name is not snake_case, or something of this name is there already.
         UnreadableFileError: the file is not a table.
+        PolicyViolationError: the first line is a record, whose values would become column names.
         ScanIncompleteError: the search for personal data did not end.
     """
     chosen = _name(path, name)
@@ -61,11 +68,22 @@ def add_dataset(path: Path, root: Path, *, name: str | None = None, force: bool 
         shown = ", ".join(str(target.relative_to(root)) for target in taken)
         raise ConfigError(f"{shown} must not be overwritten: choose another --name, or say --force")
     draft = draft_dataset(path, chosen, _scan)
-    if not in_place:
-        with atomic(data_path) as temporary:
-            shutil.copyfile(path, temporary)
-    write_text(config_path, draft.yaml)
+    _write(config_path, draft.yaml, path, None if in_place else data_path)
     return NewDataset(chosen, config_path, data_path, draft)
+
+
+def _write(config_path: Path, yaml: str, source: Path, data_path: Path | None) -> None:
+    """The copy first, the configuration last; both are complete beside their places before either is there."""
+    fresh = data_path is not None and not data_path.exists()
+    with contextlib.ExitStack() as undo:
+        with atomic(config_path) as config:
+            config.write_text(yaml, encoding="utf-8")
+            if data_path is not None:
+                with atomic(data_path) as copy:
+                    shutil.copyfile(source, copy)
+                if fresh:
+                    undo.callback(data_path.unlink, missing_ok=True)
+        undo.pop_all()
 
 
 def _name(path: Path, name: str | None) -> str:
@@ -75,8 +93,20 @@ def _name(path: Path, name: str | None) -> str:
     return chosen
 
 
-def _scan(table: pd.DataFrame, headers: Mapping[str, str]) -> Iterable[Finding]:
-    return scan_table(table, timeout_seconds=SCAN_TIMEOUT_SECONDS, headers=headers).findings
+def _scan(table: pd.DataFrame, headers: Mapping[str, str]) -> dict[str, Found]:
+    check_headers(headers.values())
+    result = scan_table(table, timeout_seconds=PIIConfig().timeout_seconds, headers=headers)
+    return {item.column: Found(item.type, item.in_text, item.quasi) for item in suggest_types(result)}
+
+
+def _without_values(path: Path, error: Exception) -> str:
+    """One line for a library's error: what failed, never its message; the file only where the system names it."""
+    if isinstance(error, OSError) and error.errno is not None:
+        return f"{error.filename or path.name}: {os.strerror(error.errno)}"
+    return (
+        f"{path.name} must be a table that can be read, however reading it ended in {type(error).__name__}: "
+        "look at its encoding and its cells, or save it anew as CSV"
+    )
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -97,8 +127,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = _parser().parse_args(arguments)
     try:
         made = add_dataset(asked.path, project_root(), name=asked.name, force=asked.force)
-    except (TabVeilError, OSError) as err:
+    except TabVeilError as err:
         print(f"error: {err}", file=sys.stderr)
+        return 2
+    except FOREIGN_ERRORS as err:
+        print(f"error: {_without_values(asked.path, err)}", file=sys.stderr)
         return 2
     print(f"wrote {made.config_path} and {made.data_path}\n\nassumed:")
     for assumption in made.draft.assumptions:

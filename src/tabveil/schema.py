@@ -95,6 +95,16 @@ DEFAULT_SDTYPE: dict[ColumnType, SDType] = {
 }
 
 
+# sdtypes that not every type can have; categorical fits all
+ALLOWED_TYPES: dict[SDType, tuple[ColumnType, ...]] = {
+    SDType.numerical: (ColumnType.integer, ColumnType.decimal),
+    SDType.boolean: (ColumnType.boolean,),
+    SDType.datetime: (ColumnType.date, ColumnType.datetime),
+    SDType.text: (ColumnType.string,),
+    SDType.id: (ColumnType.string, ColumnType.integer),
+}
+
+
 @dataclass
 class PolicySpec:
     """What to do with one column that is, or may be, personal.
@@ -141,6 +151,12 @@ class ColumnSpec:
     def __post_init__(self) -> None:
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
             raise ConfigError(f"minimum must not exceed maximum, however: {self.minimum} > {self.maximum}")
+        allowed = ALLOWED_TYPES.get(self.sdtype) if self.sdtype is not None else None
+        if allowed is not None and self.type not in allowed:
+            raise ConfigError(
+                f"sdtype {self.sdtype.value} is for types {', '.join(t.value for t in allowed)}, "  # type: ignore[union-attr]
+                f"however: type={self.type.value}"
+            )
         if self.formats and self.type not in (ColumnType.date, ColumnType.datetime):
             raise ConfigError(f"formats are for date and datetime columns, however: type={self.type.value}")
         if self.clip and self.type not in (ColumnType.integer, ColumnType.decimal):

@@ -17,9 +17,9 @@ from rich.panel import Panel
 from rich.table import Table
 
 from tabveil.artifacts import STAGES, Artifacts, read_json
+from tabveil.cli import process_border
 from tabveil.config import project_root
-from tabveil.errors import TabVeilError
-from tabveil.stages.app import fail, timings_dir
+from tabveil.stages.app import timings_dir
 
 # label, metric, what to compare it with (text, or another metric's name behind it)
 SCORES = (
@@ -120,10 +120,8 @@ def render(root: Path) -> Panel:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
     argparse.ArgumentParser(prog="python -m tabveil.summary", description=__doc__).parse_args(arguments)
-    try:
+    with process_border():
         Console().print(render(project_root()))
-    except TabVeilError as err:
-        fail(str(err))
     return 0
 
 

@@ -1,8 +1,9 @@
 """``python -m tabveil.sweep --multirun synthesizer=tvae,sdv_gaussian_copula synthesizer.seed=0,1``: compare settings.
 
 Each job of a Hydra sweep runs train -> sample -> evaluate on the tables that `dvc repro` made, below its own folder
-`multirun/<time>/<number>/`: no DVC output is touched. All jobs are children of one parent run in MLflow; at the end a
-leaderboard is printed. Promote the winner with ``python -m tabveil.use`` (or edit `conf/`), then `make run`.
+`multirun/<time>/<number>/`: no DVC output is touched. Jobs run one after another in this process and are children of
+one parent run in MLflow; at the end a leaderboard is printed. Promote the winner with ``python -m tabveil.use`` (or
+edit `conf/`), then `make run`.
 """
 
 from __future__ import annotations
@@ -12,21 +13,26 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
+from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
 from tabveil.artifacts import Artifacts
+from tabveil.cli import process_border
 from tabveil.config import Config, load_config, project_root
-from tabveil.errors import GateError, TabVeilError
+from tabveil.errors import ConfigError, GateError, SynthesizerError, TabVeilError
 from tabveil.stages import evaluate, sample, train
-from tabveil.stages.app import compose_config, fail, one_line, run_hydra
+from tabveil.stages.app import compose_config, hydra_errors, run_hydra
 from tabveil.tracking import Tracker
 
 PARENT_VARIABLE = "TABVEIL_PARENT_RUN_ID"
 MULTIRUN_FLAGS = {"--multirun", "-m"}
+INFORMATIVE_FLAGS = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"}
+PREPARED = {"dataset", "environment", "preprocess", "pii"}  # what the tables were made with
+FAILED_TRIALS: list[str] = []  # numbers of the jobs of this process's sweep
 LEADERBOARD = {
     "quality": "quality/overall",
     "shapes": "quality/column_shapes",
@@ -40,28 +46,47 @@ LEADERBOARD = {
 def run_trial(config: Config, root: Path) -> None:
     """One job: train, sample and evaluate below `config.output_dir`; a failed gate is a result, not an error."""
     artifacts = Artifacts(root / "artifacts", trial=Path(config.output_dir))
-    train.run(config, artifacts)
-    sample.run(config, artifacts)
     try:
+        train.run(config, artifacts)
+        sample.run(config, artifacts)
         evaluate.run(config, artifacts)
     except GateError:
         print(f"{config.output_dir}: gate failed (see its report.html)", file=sys.stderr)
 
 
 def job(cfg: DictConfig) -> None:
-    """What Hydra calls for every combination."""
-    config = load_config(cfg)
-    config.tracking.parent_run_id = os.environ[PARENT_VARIABLE]
-    config.tracking.register_model = False  # a sweep compares; the pipeline promotes
-    run_trial(config, project_root())
+    """What Hydra calls for every combination; a trial that fails is told and counted, and the sweep goes on."""
+    try:
+        config = load_config(cfg)
+        config.tracking.parent_run_id = os.environ[PARENT_VARIABLE]
+        config.tracking.register_model = False  # a sweep compares; the pipeline promotes
+        run_trial(config, project_root())
+    except TabVeilError as err:
+        FAILED_TRIALS.append(str(HydraConfig.get().job.num))
+        print(f"error: trial {FAILED_TRIALS[-1]}: {err}", file=sys.stderr)
 
 
 def base_config(arguments: list[str]) -> Config:
-    """The configuration without the swept values: it names the experiment that the parent run belongs to."""
-    overrides = [text for text in arguments if not text.startswith("-")]
-    parsed = OverridesParser.create().parse_overrides(overrides)
-    kept = [o.input_line for o in parsed if not o.is_sweep_override() and not str(o.key_or_group).startswith("hydra")]
-    return compose_config([line for line in kept if line])
+    """The configuration without the swept values: it names the experiment that the parent run belongs to.
+
+    Raises:
+        ConfigError: an override is wrong, or asks for other tables than the ones `dvc repro` made.
+    """
+    texts = [text for text in arguments if not text.startswith("-")]
+    with hydra_errors():
+        overrides = OverridesParser.create().parse_overrides(texts)
+    settled = [text for text, o in zip(texts, overrides, strict=True) if o.key_or_group.split(".")[0] in PREPARED]
+    if settled:
+        raise ConfigError(
+            f"a sweep starts from the tables that dvc repro made, so it cannot change {', '.join(settled)}: "
+            "change conf/ and run dvc repro"
+        )
+    kept = [text for text, o in zip(texts, overrides, strict=True) if not _swept(o)]
+    return compose_config(kept)
+
+
+def _swept(override: Override) -> bool:
+    return bool(override.is_sweep_override()) or override.key_or_group.startswith("hydra")
 
 
 def leaderboard(runs: list[dict[str, Any]]) -> Table:
@@ -93,29 +118,21 @@ def all_in_one_kind(runs: list[dict[str, Any]], parameter: str) -> bool:
 def main() -> None:
     """Command line."""
     arguments = sys.argv[1:]
-    informative = any(flag in arguments for flag in ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info"))
-    if informative:
-        run_hydra(job)
+    if INFORMATIVE_FLAGS.intersection(arguments):
+        run_hydra("sweep", job)
         return
-    if not MULTIRUN_FLAGS.intersection(arguments):
-        fail("a sweep needs --multirun, e.g. python -m tabveil.sweep --multirun synthesizer.seed=0,1")
-    try:
-        root = project_root()
-        os.chdir(root)
-        tracker = Tracker(base_config(arguments), root)
+    with process_border():
+        if not MULTIRUN_FLAGS.intersection(arguments):
+            raise ConfigError("a sweep needs --multirun, e.g. python -m tabveil.sweep --multirun synthesizer.seed=0,1")
+        os.chdir(project_root())
+        tracker = Tracker(base_config(arguments), project_root())
         parent = tracker.start("sweep: " + " ".join(a for a in arguments if not a.startswith("-")))
-    except TabVeilError as err:
-        fail(str(err))
-    except HydraException as err:
-        fail(one_line(err))
-    os.environ[PARENT_VARIABLE] = parent
-    finished = False
-    try:
-        run_hydra(job)
-        finished = True
-    finally:
-        tracker.finish(parent, failed=not finished)
-    Console().print(leaderboard(tracker.children(parent)))
+        os.environ[PARENT_VARIABLE] = parent
+        with tracker.closing(parent):
+            run_hydra("sweep", job)
+            Console().print(leaderboard(tracker.children(parent)))
+            if FAILED_TRIALS:
+                raise SynthesizerError(f"{len(FAILED_TRIALS)} trials failed: {', '.join(FAILED_TRIALS)} (see above)")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""MLflow, and the only module that imports it: one run per pipeline run, comparable in the UI.
+"""MLflow: one run per pipeline run, comparable in the UI. Only this module and `serving` import it.
 
 The store is `mlruns/mlflow.db` (SQLite) with artifacts below `mlruns/artifacts/`, unless `tracking.uri` or
 MLFLOW_TRACKING_URI names a server. `train` starts the run and writes its id; `evaluate` resumes it. A run that is
@@ -11,14 +11,12 @@ synthesizer as a pyfunc model. Never a row of the real table.
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import shutil
-import subprocess
 import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -30,6 +28,7 @@ from filelock import FileLock
 
 import tabveil
 from tabveil.config import Config, flatten
+from tabveil.provenance import md5_of, provenance_tags
 from tabveil.schema import ColumnType, Metadata
 
 if TYPE_CHECKING:
@@ -38,7 +37,9 @@ if TYPE_CHECKING:
 MODEL_ARTIFACT = "synthesizer"
 CHAMPION = "champion"
 MODEL_CODE = Path(__file__).parent / "serving.py"
-MODEL_REQUIREMENTS = ("torch", "numpy", "pandas", "safetensors", "omegaconf", "faker", "rich", "pyarrow")
+MODEL_REQUIREMENTS = ("torch", "numpy", "pandas", "safetensors", "omegaconf", "rich", "pyarrow")
+TRAINING_GROUPS = ("environment", "preprocess", "pii", "synthesizer")  # logged when a run starts
+EVALUATION_GROUPS = ("sampling", "evaluation")  # logged when it is evaluated
 
 _SCHEMA_TYPE = {
     ColumnType.string: "string",
@@ -115,48 +116,51 @@ class Tracker:
         return client
 
     def start(self, name: str, *, parent_run_id: str | None = None, source_run_id: str | None = None) -> str:
-        """Start a run with the configuration's parameters and the tags that lead back to code and data.
+        """Start a run with the tags that lead back to code and data.
 
         Returns:
-            The run id. The run stays open (status RUNNING) until `finish`.
+            The run id. The run stays open (status RUNNING) until `finish` or the end of `closing`.
         """
         client = self.client()
         experiment = client.get_experiment_by_name(self.experiment)
-        tags = {**_provenance_tags(self.root), "mlflow.runName": name}
+        tags = {**provenance_tags(self.root), "mlflow.runName": name}
         if parent_run_id:
             tags["mlflow.parentRunId"] = parent_run_id
         if source_run_id:
             tags["source_run_id"] = source_run_id
         run = client.create_run(experiment.experiment_id, run_name=name, tags=tags)
         run_id: str = run.info.run_id
-        self._log_params(run_id)
         return run_id
 
-    def _log_params(self, run_id: str) -> None:
+    @contextmanager
+    def closing(self, run_id: str, *, failed: bool = False) -> Iterator[None]:
+        """Leave the run FINISHED or FAILED, never RUNNING, whatever happens in the block."""
+        try:
+            yield
+        except BaseException:
+            self.finish(run_id, failed=True)
+            raise
+        self.finish(run_id, failed=failed)
+
+    def log_params(self, run_id: str, groups: Iterable[str]) -> None:
+        """The settings of some configuration groups, flat: ``synthesizer.max_steps``."""
         from mlflow.entities import Param
 
-        parts = ("synthesizer", "sampling", "evaluation", "preprocess", "pii", "environment")
-        flat = {"seed": self.config.seed, "dataset": self.config.dataset.name}
-        for part in parts:
-            flat.update(flatten(getattr(self.config, part), f"{part}."))
+        flat: dict[str, Any] = {"seed": self.config.seed, "dataset": self.config.dataset.name}
+        for group in groups:
+            flat.update(flatten(getattr(self.config, group), f"{group}."))
         params = [Param(key, str(value)[:500]) for key, value in flat.items()]
         self.client().log_batch(run_id, params=params)
 
     def resume(self, run_id: str) -> str:
         """The run to go on with: `run_id` if it is in this store and not evaluated yet, else a successor of it."""
-        from mlflow.exceptions import MlflowException
-
-        client = self.client()
-        try:
-            run = client.get_run(run_id)
-        except MlflowException:
-            return self._successor(run_id, self.config.synthesizer.name)
-        if run.data.tags.get("gate") is None:
+        run = _found(lambda: self.client().get_run(run_id))
+        if run is not None and run.data.tags.get("gate") is None:
             return run_id
-        return self._successor(run_id, run.info.run_name)
-
-    def _successor(self, run_id: str, name: str) -> str:
-        return self.start(name, parent_run_id=self.config.tracking.parent_run_id, source_run_id=run_id)
+        name = run.info.run_name if run is not None else self.config.synthesizer.name
+        successor = self.start(name, parent_run_id=self.config.tracking.parent_run_id, source_run_id=run_id)
+        self.log_params(successor, TRAINING_GROUPS)
+        return successor
 
     def log_losses(self, run_id: str, losses: pd.DataFrame) -> None:
         """Loss curves as metrics loss/train and loss/validation; NaN is left out.
@@ -242,12 +246,8 @@ class Tracker:
         Returns:
             The new version's number.
         """
-        from mlflow.exceptions import MlflowException
-
         client = self.client()
-        try:
-            client.get_registered_model(self.model_name)
-        except MlflowException:
+        if _found(lambda: client.get_registered_model(self.model_name)) is None:
             client.create_registered_model(self.model_name)
         version = client.create_model_version(self.model_name, model_uri, run_id=run_id)
         client.set_registered_model_alias(self.model_name, CHAMPION, version.version)
@@ -282,10 +282,21 @@ class Tracker:
 
 @contextmanager
 def _open_run(mlflow: Any, run_id: str) -> Iterator[None]:
-    """Make `run_id` the fluent API's active run without ending it."""
+    """Make `run_id` the fluent API's active run."""
     with mlflow.start_run(run_id=run_id):
         yield
-    mlflow.MlflowClient().update_run(run_id, status="RUNNING")
+
+
+def _found(look_up: Callable[[], Any]) -> Any:
+    """The entity, or None if the store does not have it; any other failure of the store is raised."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return look_up()
+    except MlflowException as err:
+        if err.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        return None
 
 
 @contextmanager
@@ -301,30 +312,3 @@ def _requirements() -> list[str]:
     from importlib.metadata import version
 
     return [f"{name}=={version(name).partition('+')[0]}" for name in MODEL_REQUIREMENTS]
-
-
-def _provenance_tags(root: Path) -> dict[str, str]:
-    """Git commit, DVC stage and experiment, package version: what leads from a run back to code and data."""
-    tags = {"tabveil.version": tabveil.__version__}
-    commit = _git(root, "rev-parse", "HEAD")
-    if commit:
-        tags["git.commit"] = commit
-        tags["git.dirty"] = str(bool(_git(root, "status", "--porcelain"))).lower()
-    for variable, tag in (("DVC_STAGE", "dvc.stage"), ("DVC_EXP_NAME", "dvc.experiment")):
-        if os.environ.get(variable):
-            tags[tag] = os.environ[variable]
-    lock = root / "dvc.lock"
-    if lock.exists():
-        tags["dvc.lock_md5"] = md5_of(lock)
-    return tags
-
-
-def _git(root: Path, *arguments: str) -> str:
-    result = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True, check=False)
-    return result.stdout.strip() if result.returncode == 0 else ""
-
-
-def md5_of(path: Path) -> str:
-    """Hex md5 of a file's bytes: DVC's digest of it."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

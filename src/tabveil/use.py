@@ -7,58 +7,74 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tabveil.artifacts import write_text
+from tabveil.cli import process_border
 from tabveil.config import did_you_mean, project_root
-from tabveil.errors import ConfigError, TabVeilError
+from tabveil.errors import ConfigError
 
 CHOICE = re.compile(r"([a-z_]+)=([A-Za-z0-9_]+)")
 
 
-def select(conf: Path, group: str, option: str) -> bool:
-    """Make `option` the default of `group`.
+def select(conf: Path, choices: Mapping[str, str]) -> list[str]:
+    """Make options the defaults of their groups: all of them, or none if one is wrong.
 
     Args:
         conf: the folder `conf/`.
+        choices: group -> option.
 
     Returns:
-        Whether the file changed.
+        Groups that changed.
 
     Raises:
         ConfigError: no such group or option.
     """
+    path = conf / "config.yaml"
+    before = text = path.read_text(encoding="utf-8")
+    changed = []
+    for group, option in choices.items():
+        _check_exists(conf, group, option)
+        chosen, count = re.subn(rf"(?m)^(\s+- {group}:) \S+", rf"\1 {option}", text)
+        if count != 1:
+            raise ConfigError(f"{path} must have one line '- {group}: <option>' in its defaults, however: {count}")
+        changed += [group] if chosen != text else []
+        text = chosen
+    if text != before:
+        write_text(path, text)
+    return changed
+
+
+def _check_exists(conf: Path, group: str, option: str) -> None:
     groups = sorted(folder.name for folder in conf.iterdir() if folder.is_dir())
     if group not in groups:
         raise ConfigError(f"unknown group {group}{did_you_mean(group, groups)}")
     options = sorted(path.stem for path in (conf / group).glob("*.yaml"))
     if option not in options:
         raise ConfigError(f"no conf/{group}/{option}.yaml{did_you_mean(option, options)}")
-    path = conf / "config.yaml"
-    text = path.read_text(encoding="utf-8")
-    changed, count = re.subn(rf"(?m)^(\s+- {group}:) \S+$", rf"\1 {option}", text)
-    if count != 1:
-        raise ConfigError(f"{path} must have one line '- {group}: <option>' in its defaults, however: {count}")
-    if changed != text:
-        write_text(path, changed)
-    return changed != text
+
+
+def parse(arguments: Sequence[str]) -> dict[str, str]:
+    """``["dataset=loans"]`` -> ``{"dataset": "loans"}``."""
+    choices = {}
+    for text in arguments:
+        match = CHOICE.fullmatch(text)
+        if match is None:
+            raise ConfigError(f"expected group=option, however: {text}")
+        choices[match[1]] = match[2]
+    return choices
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line; prints what changed."""
     parser = argparse.ArgumentParser(prog="python -m tabveil.use", description=__doc__)
     parser.add_argument("choices", nargs="+", metavar="group=option", help="e.g. dataset=loans synthesizer=sdv_tvae")
-    choices = parser.parse_args(arguments).choices
-    try:
-        for choice in choices:
-            match = CHOICE.fullmatch(choice)
-            if match is None:
-                raise ConfigError(f"expected group=option, however: {choice}")
-            if select(project_root() / "conf", match[1], match[2]):
-                print(f"conf/config.yaml: {match[1]} is now {match[2]}")
-    except TabVeilError as err:
-        parser.exit(2, f"error: {err}\n")
+    asked = parser.parse_args(arguments).choices
+    with process_border():
+        choices = parse(asked)
+        for group in select(project_root() / "conf", choices):
+            print(f"conf/config.yaml: {group} is now {choices[group]}")
     return 0
 
 

@@ -79,7 +79,7 @@ def context() -> ReportContext:
             },
         },
         synthetic_pii={"real_identity_values_by_column": {"e_mail": 0}},
-        source={"uri": "s3://landing/toy.csv", "version_id": "v1", "sha256": "ab" * 32, "bytes": 12345},
+        source={"uri": "s3://landing/toy.csv", "version_id": "v1", "sha256": "ab" * 32, "size_bytes": 12345},
         counts={"read": 820, "kept": 800, "rejected": 5, "duplicates": 15},
         loss_curve=pd.DataFrame({"step": [0, 50, 100], "train": [9.0, 5.0, 4.0], "validation": [9.1, 5.2, 4.4]}),
     )

@@ -15,7 +15,7 @@ from tabveil.schema import DEFAULT_SDTYPE, Column, ColumnType, Metadata
 def of(kind: ColumnType, real: list[object], synthetic: list[object]) -> Histogram:
     column = Column(name="x", original_name="x", type=kind, sdtype=DEFAULT_SDTYPE[kind])
     meta = Metadata("one", (column,))
-    dtype = "datetime64[ns]" if kind is ColumnType.date else "object" if kind is ColumnType.string else "float64"
+    dtype = "datetime64[us]" if kind is ColumnType.date else "object" if kind is ColumnType.string else "float64"
     tables = [plain(pd.DataFrame({"x": pd.Series(values, dtype=dtype)}), meta) for values in (real, synthetic)]
     return histogram(*tables, "x", meta)
 
@@ -72,6 +72,22 @@ def test_dates_are_binned_at_whole_days() -> None:
     assert result.kind == "date"
     assert 8 <= len(result.labels) <= 22
     assert result.labels[0].startswith("20")
+
+
+def test_open_end_dates_have_bars_and_labels_inside_the_calendar() -> None:
+    days = np.array(["2015-06-01"] * 50 + ["9999-12-31"] * 50, dtype="datetime64[us]")
+    result = of(ColumnType.date, list(days), list(days))
+    assert result.real == (0.5, 0.5)
+    assert result.labels[-1].endswith("to 9999-12-31")
+    first = of(ColumnType.date, list(np.array(["0001-01-01"] * 50, dtype="datetime64[us]")), [])
+    assert first.labels == ("0001-01-01 to 0001-01-02",)
+
+
+@pytest.mark.parametrize("value", [0.0, 7.0, 1e12, -1e17, 1e30, 1e-310])
+def test_a_constant_has_one_bar(value: float) -> None:
+    result = of(ColumnType.decimal, [value] * 20, [value] * 20)
+    assert result.real == result.synthetic == (1.0,)
+    assert result.edges[0] <= value < result.edges[-1]
 
 
 @pytest.mark.parametrize("kind", [ColumnType.decimal, ColumnType.string])

@@ -6,6 +6,7 @@ import pytest
 from evaluation_tables import independent, metadata, real_table
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sdmetrics.reports import DiagnosticReport, QualityReport
 
 from tabveil.evaluation import stock
 from tabveil.evaluation.association import association_matrix
@@ -29,9 +30,34 @@ def small(seed: int, num_rows: int = 80) -> pd.DataFrame:
 def test_plain_gives_one_dtype_per_declared_type() -> None:
     table = small(1)
     assert table["count"].dtype == table["amount"].dtype == "float64"
-    assert table["opened"].dtype == "datetime64[ns]"
+    assert table["opened"].dtype == "float64"
     assert set(table["active"]) <= {True, False, None}
     assert "customer_id" not in table
+
+
+def test_plain_counts_dates_in_seconds_and_writes_them_as_text_where_they_are_levels() -> None:
+    days = pd.Series(["1970-01-02", "9999-12-31", "0001-01-01", None]).astype("datetime64[us]")
+    number, level = (Column("x", "x", ColumnType.date, kind) for kind in (SDType.datetime, SDType.categorical))
+    seconds = plain(days.to_frame("x"), Metadata("one", (number,)))["x"]
+    assert seconds[:3].tolist() == [86_400.0, 253_402_214_400.0, -62_135_596_800.0]
+    assert np.isnan(seconds[3])
+    text = plain(days.to_frame("x"), Metadata("one", (level,)))["x"]
+    assert text.tolist() == ["1970-01-02", "9999-12-31", "0001-01-01", None]
+
+
+@pytest.mark.parametrize("with_nulls", [False, True])
+def test_dates_as_numbers_score_what_sdmetrics_gives_dates(with_nulls: bool) -> None:
+    tables = [real_table(300, seed)[["amount", "grade", "opened"]] for seed in (1, 2)]
+    if with_nulls:
+        tables = [table.assign(opened=table["opened"].mask(table.index % 7 == 0)) for table in tables]
+    described = Metadata("three", tuple(METADATA[name] for name in tables[0].columns))
+    sdtypes = {"amount": "numerical", "grade": "categorical", "opened": "datetime"}
+    dates = {"tables": {"table": {"columns": {name: {"sdtype": kind} for name, kind in sdtypes.items()}}}}
+    nanoseconds = [{"table": t.astype({"opened": "datetime64[ns]"})} for t in tables]
+    for report, ours in ((QualityReport(), stock.quality), (DiagnosticReport(), stock.diagnostic)):
+        report.generate(*nanoseconds, dates, verbose=False)
+        scored = ours(*(plain(t, described) for t in tables), described)
+        assert report.get_score() == pytest.approx(scored["overall"] if isinstance(scored, dict) else scored.overall)
 
 
 @pytest.mark.parametrize("other", ["floor", "bootstrap", "fresh"])

@@ -13,11 +13,15 @@ import vl_convert
 from tabveil.config import EvaluationConfig
 from tabveil.evaluation import Evaluation, ReportContext, judge, render_report, write_plots
 from tabveil.evaluation.association import Associations
-from tabveil.evaluation.gate import Verdict
+from tabveil.evaluation.gate import Check, Verdict
 from tabveil.evaluation.report.catalogue import CATALOGUE, formatted
 from tabveil.evaluation.report.charts import MAX_HEATMAP_COLUMNS, heatmap_columns
 from tabveil.evaluation.report.context import pii_columns
 from tabveil.evaluation.report.page import chart_specs, embedded_json, quality_scale
+
+
+def failed_checks(result: Verdict) -> list[Check]:
+    return [check for check in result.checks if not check.passed]
 
 
 def verdict(evaluation: Evaluation, findings: int = 0) -> Verdict:
@@ -51,6 +55,7 @@ def test_render_report_shows_scores_checks_and_facts(page: str, good: Evaluation
         assert f"{good.metrics[name]:.3f}" in markup
     assert "is anonymous" not in markup
     assert good.versions["sdmetrics"] in markup
+    assert "<td>Bytes</td><td>12,345</td>" in markup
 
 
 def test_render_report_escapes_names(page: str) -> None:
@@ -66,8 +71,8 @@ def test_render_report_tells_a_failed_gate(shuffled: Evaluation, context: Report
     failed = verdict(shuffled, findings=3)
     markup = own_markup(render_report(shuffled, failed, context))
     assert "Gate failed" in markup
-    assert failed.failed_checks
-    assert all(check.hint.split(":")[0] in markup.replace("&#39;", "'") for check in failed.failed_checks)
+    assert failed_checks(failed)
+    assert all(check.hint.split(":")[0] in markup.replace("&#39;", "'") for check in failed_checks(failed))
 
 
 def test_render_report_says_when_no_scan_was_given(good: Evaluation) -> None:

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
+import psutil
 import pytest
 from playwright.sync_api import Browser
 
@@ -128,7 +129,7 @@ def test_a_killed_stage_leaves_nothing_half_written_and_can_be_repeated(
         stderr=subprocess.DEVNULL,
         start_new_session=True,
     )
-    time.sleep(2.5)  # DVC has removed the outputs and the stage is on its way
+    wait_for_stage(process.pid, stage)
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
@@ -138,9 +139,22 @@ def test_a_killed_stage_leaves_nothing_half_written_and_can_be_repeated(
         if path.suffix == ".parquet" and path.exists():
             pd.read_parquet(path)
     run_in(project, "dvc", "repro")
+    assert leftovers(project) == []
     assert [path for path in outputs if not path.exists()] == []
     if stage not in ("train", "evaluate", "publish"):  # those name the MLflow run, which is a new one
         assert {path: path.read_bytes() for path in outputs if path.is_file()} == before
+
+
+def wait_for_stage(dvc: int, stage: str) -> None:
+    """Until the stage's own process has been at work for a moment."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        children = psutil.Process(dvc).children(recursive=True)
+        if any(f"tabveil.stages.{stage}" in child.cmdline() for child in children if child.is_running()):
+            time.sleep(1.5)
+            return
+        time.sleep(0.05)
+    pytest.fail(f"the stage {stage} did not start")
 
 
 def test_a_failed_gate_publishes_nothing(project: Path, run_in):
@@ -171,6 +185,15 @@ def test_a_sweep_leaves_dvc_clean_and_prints_a_leaderboard(project: Path, run_in
     assert "Leaderboard" in result.stdout
     assert result.stdout.count("sdv_gaussian_copula") >= 2
     assert "up to date" in run_in(project, "dvc", "status").stdout
+
+
+def test_a_failing_trial_does_not_end_the_sweep(project: Path, run_in):
+    arguments = ("synthesizer=sdv_gaussian_copula", "synthesizer.min_rows=100000,200", "evaluation.num_plots=1")
+    result = run_in(project, sys.executable, "-m", "tabveil.sweep", "--multirun", *arguments, check=False)
+    assert result.returncode == 2
+    assert "error: trial 0: the training table must have at least 100000 rows" in result.stderr
+    assert "Leaderboard" in result.stdout
+    assert result.stderr.strip().splitlines()[-1] == "error: 1 trials failed: 0 (see above)"
 
 
 @pytest.fixture(scope="module")

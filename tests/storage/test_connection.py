@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tabveil.config import ColumnSpec, DatasetConfig, EnvironmentConfig, SourceConfig
-from tabveil.errors import ArtifactError, ConfigError, StorageError
+from tabveil.errors import ArtifactError, ConfigError, ObjectNotFoundError, StorageError
 from tabveil.storage import connect, seed_landing
 from tabveil.storage.connection import is_loopback
 
@@ -44,18 +44,22 @@ def test_nonsense_in_the_environment_does_not_disturb_the_embedded_server(tmp_pa
         monkeypatch.setenv(name, value)
     with connect(EnvironmentConfig(), tmp_path) as store:
         assert is_loopback(store.endpoint_url)
-        store.put_new(LANDING, "key", make_file(b"content"))
+        store.put_version(LANDING, "key", make_file(b"content"))
         assert store.get(LANDING, "key", tmp_path / "back", max_bytes=100).size_bytes == 7
     assert {name: os.environ[name] for name in NONSENSE} == NONSENSE
 
 
-def test_embedded_environment_has_both_buckets(store):
-    assert store.list_objects("tabveil-output") is not None
-    assert store.exists("tabveil-landing", "no-such-key") is False
+@pytest.mark.parametrize("bucket", ["tabveil-landing", "tabveil-output"])
+def test_embedded_environment_has_both_versioned_buckets(raw_client, bucket):
+    assert raw_client.get_bucket_versioning(Bucket=bucket)["Status"] == "Enabled"
 
 
 @pytest.mark.parametrize("how", ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "endpoint_url"])
-def test_another_loopback_endpoint_is_used_when_named(store, credentials, monkeypatch, tmp_path, how):
+def test_another_loopback_endpoint_is_used_without_a_proxy(store, credentials, monkeypatch, tmp_path, how):
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")  # where nobody listens
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", credentials.access_key)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", credentials.secret_key)
     named = None
@@ -66,7 +70,8 @@ def test_another_loopback_endpoint_is_used_when_named(store, credentials, monkey
     environment = EnvironmentConfig(name="embedded", embedded_s3=False, endpoint_url=named)
     with connect(environment, tmp_path) as other:
         assert other.endpoint_url == store.endpoint_url
-        assert other.exists(LANDING, "no-such-key") is False
+        with pytest.raises(ObjectNotFoundError):
+            other.head(LANDING, "no-such-key")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -100,7 +105,7 @@ def test_missing_credentials_are_one_clear_line(tmp_path, monkeypatch):
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     environment = EnvironmentConfig(name="local", embedded_s3=False, endpoint_url="http://127.0.0.1:9")
     with connect(environment, tmp_path) as store, pytest.raises(StorageError, match="no complete AWS credentials"):
-        store.exists("bucket", "key")
+        store.head("bucket", "key")
 
 
 def test_no_server_at_the_endpoint_is_one_clear_line(tmp_path, monkeypatch):

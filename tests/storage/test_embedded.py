@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from tabveil.config import EnvironmentConfig
-from tabveil.errors import ServerError, StorageError
+from tabveil.errors import ObjectNotFoundError, ServerError, StorageError
 from tabveil.storage import connect, embedded
 from tabveil.storage.embedded import EmbeddedS3, find_weed, free_ports
 from tabveil.storage.server_state import load_credentials
@@ -94,7 +94,7 @@ def test_secrets_are_not_on_the_command_line(store, project, credentials):
 
 
 def test_internal_interfaces_ask_for_a_token(store, project, make_file, key):
-    store.put_new(LANDING, key, make_file(b"secret"))
+    store.put_version(LANDING, key, make_file(b"secret"))
     options = dict(part[1:].split("=", 1) for part in weed_process(project).cmdline() if part.startswith("-"))
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(f"http://127.0.0.1:{options['filer.port']}/buckets/{LANDING}/{key}", timeout=5)
@@ -165,7 +165,7 @@ def test_a_server_whose_stage_and_guardian_were_killed_is_found_and_ended(tmp_pa
         assert not any(Path(path).exists() for path in record["leftovers"] if path.startswith("/tmp/seaweedfs"))
         assert weed_process(tmp_path).pid != record["server_pid"]
         assert len(server_processes(tmp_path)) == 2
-        store.put_new(LANDING, "key", make_file(b"x"))
+        store.put_version(LANDING, "key", make_file(b"x"))
     assert server_processes(tmp_path) == []
 
 
@@ -194,7 +194,8 @@ def test_a_second_process_waits_for_the_first(tmp_path):
     holder = start_holder(tmp_path, 1.5)
     with connect(environment(), tmp_path) as store:
         assert holder.stdout.readline() == "down\n"
-        assert store.list_objects(LANDING) == []
+        with pytest.raises(ObjectNotFoundError, match="no-such-key"):
+            store.head(LANDING, "no-such-key")
     assert holder.wait(10) == 0
     holder.stdout.close()
 
@@ -215,7 +216,7 @@ def test_waiting_too_long_names_the_holder(tmp_path):
 
 def test_a_server_killed_in_the_middle_is_an_error_and_the_next_start_works(tmp_path, make_file):
     with connect(environment(), tmp_path) as store:
-        store.put_new(LANDING, "key", make_file(b"kept"))
+        store.put_version(LANDING, "key", make_file(b"kept"))
         weed_process(tmp_path).kill()
         with pytest.raises(StorageError, match="is the server running"):
             store.get(LANDING, "key", tmp_path / "raw", max_bytes=100)

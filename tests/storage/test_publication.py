@@ -94,7 +94,7 @@ def test_a_publication_that_stops_in_the_middle_leaves_nothing(
 
 
 def test_what_a_killed_publication_left_is_completed(store, raw_client, prefix, files):
-    left = store.put_new(OUTPUT, f"{prefix}model/a.bin", files["model/a.bin"])
+    left = store.put_version(OUTPUT, f"{prefix}model/a.bin", files["model/a.bin"])
     result = store.publish(OUTPUT, prefix, files)
     assert result["files"]["model/a.bin"]["version_id"] == left.version_id
     assert len(keys(raw_client, prefix)) == 4

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from tabveil.config import SynthesizerConfig
 from tabveil.errors import ConfigError, ModelFileError
-from tabveil.synthesizers import create_synthesizer, load_synthesizer
+from tabveil.synthesizers import create_synthesizer, is_shareable, load_synthesizer
 from tabveil.synthesizers.base import MANIFEST, _sha256
 from tabveil.synthesizers.tvae import TVAE
 
@@ -113,6 +113,19 @@ def test_a_class_refuses_another_kind(model):
         TVAE.load(model)
 
 
+def test_the_folder_says_whether_it_may_leave_the_machine(model, tmp_path):
+    assert is_shareable(model)
+    for changes in ({"shareable": False}, {"shareable": "yes"}, {"shareable": None}):
+        change_manifest(model, **changes)
+        assert not is_shareable(model)
+    manifest = json.loads((model / MANIFEST).read_text())
+    del manifest["shareable"]
+    (model / MANIFEST).write_text(json.dumps(manifest))
+    assert not is_shareable(model)
+    with pytest.raises(ModelFileError, match="must hold a model"):
+        is_shareable(tmp_path)
+
+
 def test_no_weight_is_infinite(model):
     assert all(np.isfinite(value.numpy()).all() for value in load_file(model / "weights.safetensors").values())
 
@@ -123,6 +136,6 @@ def test_an_unknown_name_is_a_configuration_error():
 
 
 def test_importing_the_package_loads_neither_torch_nor_sdv():
-    code = "import sys, tabveil.synthesizers; print([m for m in ('torch', 'sdv') if m in sys.modules])"
+    code = "import sys; from tabveil.synthesizers import is_shareable; print({'torch', 'sdv'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert done.stdout.strip() == "set()"

@@ -11,7 +11,7 @@ import torch
 
 from tabveil.errors import ConfigError, ModelFileError, NotFittedError, TrainingError
 from tabveil.schema import ColumnType
-from tabveil.synthesizers import create_synthesizer, load_synthesizer
+from tabveil.synthesizers import create_synthesizer, is_shareable, load_synthesizer, sdv
 
 KINDS = ["sdv_tvae", "sdv_ctgan", "sdv_gaussian_copula"]
 
@@ -70,6 +70,11 @@ def test_fitting_twice_gives_the_same_rows_and_leaves_global_state_alone(table, 
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_baselines_folder_must_not_leave_the_machine(copula, tmp_path):
+    copula.save(tmp_path / "model")
+    assert not is_shareable(tmp_path / "model")
+
+
 def test_an_altered_pickle_is_never_opened(copula, tmp_path):
     copula.save(tmp_path / "model")
     path = tmp_path / "model" / "model.pkl"
@@ -90,17 +95,15 @@ def test_a_pickle_that_is_none_is_refused(copula, tmp_path):
         load_synthesizer(tmp_path / "model")
 
 
-def test_what_sdv_refuses_is_reported_without_a_value(make_metadata, quick_sdv):
-    frame = pd.DataFrame({"x": [np.inf, 4_815_162_342.0] * 150})
-    with pytest.raises(TrainingError, match="SDV must accept") as error:
+def test_what_sdv_refuses_is_reported_without_a_value(make_metadata, quick_sdv, monkeypatch):
+    def refuse(self, data):
+        raise ValueError(f"cannot read {data['table']['x'].iloc[0]}")
+
+    monkeypatch.setattr(sdv.TVAESynthesizer, "fit", refuse)
+    frame = pd.DataFrame({"x": [4_815_162_342.0] * 300})
+    with pytest.raises(TrainingError, match="SDV must accept the table, however it raised ValueError") as error:
         create_synthesizer(quick_sdv("sdv_tvae")).fit(frame, make_metadata({"x": ColumnType.decimal}))
-    assert "4815162342" not in str(error.value).replace("_", "").replace(".0", "")
-
-
-def test_instants_sdv_cannot_hold_are_refused(make_metadata, quick_sdv):
-    frame = pd.DataFrame({"x": np.array(["1500-01-01"] * 300, dtype="datetime64[us]")})
-    with pytest.raises(TrainingError, match="column 'x' must hold instants from 1678 to 2261"):
-        create_synthesizer(quick_sdv("sdv_gaussian_copula")).fit(frame, make_metadata({"x": ColumnType.date}))
+    assert "4815162342" not in str(error.value)
 
 
 def test_a_table_of_empty_columns_is_refused(make_metadata, quick_sdv):

@@ -93,7 +93,6 @@ def test_a_loaded_model_samples_the_same_rows(fitted, tmp_path):
     pd.testing.assert_frame_equal(loaded.sample(100, seed=9), fitted.sample(100, seed=9))
     pd.testing.assert_frame_equal(loaded.loss_curve, fitted.loss_curve)
     assert loaded.metadata == fitted.metadata
-    assert loaded.num_train_rows == 400
 
 
 def test_saving_again_replaces_the_folder(fitted, tmp_path):

@@ -56,11 +56,6 @@ class Verdict:
         """Whether the synthetic table may be published; never without checks."""
         return bool(self.checks) and all(check.passed for check in self.checks)
 
-    @property
-    def failed_checks(self) -> tuple[Check, ...]:
-        """The checks that were missed."""
-        return tuple(check for check in self.checks if not check.passed)
-
     def table(self) -> str:
         """Text table, one line per check; failed ones are followed by what to try."""
         rows = [(c.name, _number(c.measured), f"{c.operator} {_number(c.asked)}", _word(c.passed)) for c in self.checks]

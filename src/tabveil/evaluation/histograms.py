@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from tabveil.evaluation.encoding import as_text
-from tabveil.evaluation.frames import Float, Int, is_numeric, numbers
+from tabveil.evaluation.frames import INSTANTS, Float, Int, is_numeric, numbers
 from tabveil.schema import ColumnType, Metadata
 
 MIN_REAL_ROWS = 10
@@ -26,7 +26,9 @@ OTHER, RARE = "all others", "other (rare)"
 NARROW, TINY = 1e-9, 1e-100  # a relative or absolute spread below which all values are as good as one
 DAY = 86_400.0
 NICE_STEPS = (1.0, 2.0, 2.5, 5.0, 10.0)
-NICE_DAYS = (1.0, 7.0, 30.4375, 91.3125, 182.625, 365.25, 730.5, 1826.25, 3652.5)
+YEAR = 365.25
+NICE_DAYS = (1.0, 7.0, YEAR / 12, YEAR / 4, YEAR / 2, *(YEAR * n for n in (1, 2, 5, 10, 25, 50, 100, 250, 500)))
+FIRST_DAY, LAST_DAY = (float(np.datetime64(day, "D").astype(int)) for day in ("0001-01-01", "9999-12-31"))
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def histogram(real_data: pd.DataFrame, synthetic_data: pd.DataFrame, name: str, 
     """The histogram of one modelled column (plain frames)."""
     real, synthetic = real_data[name], synthetic_data[name]
     if is_numeric(metadata, name):
-        dated = metadata[name].type in (ColumnType.date, ColumnType.datetime)
+        dated = metadata[name].type in INSTANTS
         integer = metadata[name].type is ColumnType.integer
         edges, counts = _bin_counts(numbers(real), numbers(synthetic), dated=dated, integer=integer)
         kind = "date" if dated else "integer" if integer and edges.size and edges[0] % 1 else "number"
@@ -107,19 +109,20 @@ def _bin_counts(real: Float, synthetic: Float, *, dated: bool, integer: bool) ->
 
 def _nice_edges(low: float, high: float, *, dated: bool, integer: bool) -> Float:
     """Equidistant round edges that cover [low, high]; for integers halfway between them."""
-    narrow = high - low <= max(NARROW * max(abs(low), abs(high)), TINY)
-    step = _nice_step(0.0 if narrow else high - low, dated=dated, integer=integer)
+    magnitude = max(abs(low), abs(high))
+    narrow = high - low <= max(NARROW * magnitude, TINY)
+    step = _nice_step(0.0 if narrow else high - low, magnitude, dated=dated, integer=integer)
     first = np.floor(low / step)
     shift = 0.5 if integer and step == 1.0 else 0.0
     edges = (np.arange(first, np.floor(high / step) + 2.0) - shift) * step
     return np.asarray(edges, dtype="float64")
 
 
-def _nice_step(span: float, *, dated: bool, integer: bool) -> float:
+def _nice_step(span: float, magnitude: float, *, dated: bool, integer: bool) -> float:
     if dated:
         return next((days * DAY for days in NICE_DAYS if span / (days * DAY) <= TARGET_BINS), NICE_DAYS[-1] * DAY)
-    if span <= 0:
-        return 1.0
+    if span <= 0:  # one bar, wide enough that its edges differ
+        return float(10.0 ** max(np.floor(np.log10(max(magnitude, 1.0))) - 8.0, 0.0))
     power = 10.0 ** np.floor(np.log10(span / TARGET_BINS))
     step = next(nice * power for nice in NICE_STEPS if nice * power * TARGET_BINS >= span * (1 - 1e-9))
     return float(max(np.ceil(step), 1.0) if integer else step)
@@ -147,5 +150,6 @@ def _number_labels(edges: Float, kind: str) -> list[str]:
 
 
 def _date_labels(edges: Float) -> list[str]:
-    days = [pd.Timestamp(edge, unit="s").strftime("%Y-%m-%d") for edge in edges]
+    whole = np.clip(np.floor(edges / DAY), FIRST_DAY, LAST_DAY)  # a round edge may lie beyond the calendar
+    days = np.datetime_as_string(whole.astype("int64").astype("datetime64[D]"))
     return [f"{left} to {right}" for left, right in pairwise(days)]

@@ -14,19 +14,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import sdmetrics
 from sdmetrics.column_pairs import ContingencySimilarity, CorrelationSimilarity
 from sdmetrics.errors import ConstantInputError, IncomputableMetricError
 from sdmetrics.reports import DiagnosticReport, QualityReport
 from sdmetrics.single_column import KSComplement, TVComplement
 
-from tabveil.evaluation.frames import numbers
-from tabveil.schema import Metadata, SDType
+from tabveil.evaluation.frames import is_numeric, numbers
+from tabveil.schema import ColumnType, Metadata, SDType
 
-SDMETRICS_VERSION: str = sdmetrics.__version__
 MAX_ROWS = 50_000  # above this sdmetrics samples by itself, without a seed
 TABLE = "table"
-CONTINUOUS = (SDType.numerical, SDType.datetime)
 
 
 @dataclass(frozen=True)
@@ -69,7 +66,7 @@ def quality_of_pairs(
     real_data: pd.DataFrame, synthetic_data: pd.DataFrame, metadata: Metadata, pairs: pd.DataFrame
 ) -> StockScores:
     """`quality`, given which pairs count (`StockScores.pairs` of a report on the same real table)."""
-    continuous = {n: metadata[n].sdtype in CONTINUOUS for n in metadata.modelled_columns}
+    continuous = {n: is_numeric(metadata, n) for n in metadata.modelled_columns}
     with _quiet():
         shapes = [_shape_score(real_data[n], synthetic_data[n], is_number) for n, is_number in continuous.items()]
         trends = [
@@ -91,9 +88,19 @@ def diagnostic(real_data: pd.DataFrame, synthetic_data: pd.DataFrame, metadata: 
 
 
 def sdv_metadata(metadata: Metadata) -> dict[str, object]:
-    """The modelled columns in SDV's metadata format."""
-    columns = {name: {"sdtype": metadata[name].sdtype.value} for name in metadata.modelled_columns}
+    """The modelled columns in SDV's metadata format.
+
+    Dates are `numerical`, as in the plain frames: sdmetrics would take them to nanoseconds, which end in 2262. Its
+    scores do not change, they rest on ranks, correlations and equal bins.
+    """
+    columns = {name: {"sdtype": _sdtype(metadata, name).value} for name in metadata.modelled_columns}
     return {"METADATA_SPEC_VERSION": "V1", "tables": {TABLE: {"columns": columns}}}
+
+
+def _sdtype(metadata: Metadata, name: str) -> SDType:
+    if is_numeric(metadata, name):
+        return SDType.numerical
+    return SDType.boolean if metadata[name].type is ColumnType.boolean else SDType.categorical
 
 
 def _shape_score(real: pd.Series, synthetic: pd.Series, is_number: bool) -> float:
@@ -109,7 +116,7 @@ def _pair_score(
 ) -> float:
     names = [first, second]
     if continuous[first] and continuous[second]:
-        return _correlation_score(_as_numbers(real[names]), _as_numbers(synthetic[names]))
+        return _correlation_score(real[names], synthetic[names])
     binned = [n for n in names if continuous[n]]
     return float(ContingencySimilarity.compute(_own_bins(real[names], binned), _own_bins(synthetic[names], binned)))
 
@@ -122,10 +129,6 @@ def _correlation_score(real: pd.DataFrame, synthetic: pd.DataFrame) -> float:
         return float(CorrelationSimilarity.compute(real, synthetic))
     except ConstantInputError:
         return float("nan")
-
-
-def _as_numbers(table: pd.DataFrame) -> pd.DataFrame:
-    return pd.DataFrame({name: numbers(table[name]) for name in table.columns})
 
 
 def _own_bins(table: pd.DataFrame, names: list[str]) -> pd.DataFrame:

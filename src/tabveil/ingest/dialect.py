@@ -73,11 +73,6 @@ def _narrow_encoding(blocks: Iterator[bytes]) -> str:
     return "latin-1" if holes else "cp1252"
 
 
-def detect_dialect(path: Path) -> CsvConfig:
-    """Dialect of a CSV file (see `inspect_dialect`)."""
-    return inspect_dialect(path).csv
-
-
 def inspect_dialect(path: Path) -> DialectGuess:
     """Dialect of a CSV file with the assumptions behind it.
 

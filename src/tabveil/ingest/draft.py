@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import duckdb
 import pandas as pd
 
-from tabveil.config import CsvConfig, FileFormat
+from tabveil.config import CsvConfig, DatasetConfig, FileFormat, PreprocessConfig
 from tabveil.errors import UnreadableFileError
 from tabveil.ingest.dialect import inspect_dialect
 from tabveil.ingest.draft_yaml import DraftParts, to_yaml
@@ -23,30 +22,15 @@ from tabveil.ingest.reader import RawTable, load_raw
 from tabveil.ingest.roles import Declaration, Found, declare, entity_key
 from tabveil.ingest.text import trim
 from tabveil.ingest.typed_sample import typed_sample
+from tabveil.schema import ColumnSpec
 
 _VALUE_LIKE = re.compile(r"@|^\s*[-+]?[0-9][0-9.,/ :-]*\s*$")
 _MAX_MALFORMED_FRACTION = 0.2
-_DEFAULT_REJECTED = 0.02  # as in the preprocess group
-_DEFAULT_NULLS = ("", "NA", "N/A", "null", "NULL", "None", "nan", "NaN", "-")
+_DEFAULT_REJECTED = PreprocessConfig().max_rejected_fraction
+_DEFAULT_NULLS = tuple(DatasetConfig(name="draft", columns={"column": ColumnSpec()}).null_tokens)
 
 
-class FindingLike(Protocol):
-    """What the draft needs of a scan's finding."""
-
-    @property
-    def column(self) -> str:
-        """Name of the column."""
-
-    @property
-    def type(self) -> str:
-        """PII type, e.g. EMAIL_ADDRESS."""
-
-    @property
-    def share(self) -> float:
-        """Share of the column's cells that hold it."""
-
-
-Scan = Callable[[pd.DataFrame, Mapping[str, str]], Iterable[FindingLike]]
+Scan = Callable[[pd.DataFrame, Mapping[str, str]], Mapping[str, Found]]
 
 
 @dataclass(frozen=True)
@@ -63,8 +47,8 @@ def draft_dataset(path: Path, name: str, scan: Scan | None = None) -> Draft:
     Args:
         path: the file; Parquet by its suffix, everything else is read as CSV.
         name: snake_case name of the dataset.
-        scan: called with a typed sample (pandas, snake_case names) and the original header of each column; returns
-            findings of personal data.
+        scan: called with a typed sample (pandas, snake_case names) and the original header of each column, in file
+            order; returns what is personal, by column name.
 
     Raises:
         UnreadableFileError: not a table, or a fifth of its lines cannot be read.
@@ -96,7 +80,7 @@ def _compose(
     *,
     raw: RawTable,
     guesses: list[ColumnGuess],
-    found: dict[str, Found],
+    found: Mapping[str, Found],
     assumptions: list[str],
 ) -> Draft:
     key = entity_key(guesses)
@@ -149,19 +133,9 @@ def _guess(
 
 def _scan(
     connection: duckdb.DuckDBPyConnection, raw: RawTable, guesses: list[ColumnGuess], csv: CsvConfig, scan: Scan
-) -> dict[str, Found]:
-    """The most frequent finding of each column."""
+) -> Mapping[str, Found]:
     table = typed_sample(connection, raw, guesses, csv, _DEFAULT_NULLS)
-    strongest: dict[str, FindingLike] = {}
-    for finding in scan(table, {guess.name: guess.header for guess in guesses}):
-        held = strongest.get(finding.column)
-        if held is None or _strength(finding) > _strength(held):
-            strongest[finding.column] = finding
-    return {name: Found(f.type, getattr(f, "in_text", False)) for name, f in strongest.items()}
-
-
-def _strength(finding: FindingLike) -> tuple[bool, float, str]:
-    return not getattr(finding, "in_text", False), finding.share, finding.type
+    return scan(table, {guess.name: guess.header for guess in guesses})
 
 
 def _target_hint(guesses: list[ColumnGuess]) -> str:
@@ -197,7 +171,7 @@ def _sentences(
                 f"{guess.num_unfit} of {guess.num_values} values are not {guess.type.value} and reject their row"
             )
         if declaration.comment:
-            notes.append(f"{declaration.comment} -> {_policy_words(declaration)}")
+            notes.append(declaration.comment + _policy_words(declaration))
         sentences += [f"{guess.name}: {note}" for note in notes]
     if limit is not None:
         sentences.append(f"max_rejected_fraction is set to {limit:g}: more rows than usual do not fit")
@@ -205,6 +179,7 @@ def _sentences(
 
 
 def _policy_words(declaration: Declaration) -> str:
-    policy = declaration.settings.get("policy")
-    words = dict(policy) if isinstance(policy, dict) else {"sdtype": declaration.settings.get("sdtype")}
-    return " ".join(str(value) for value in words.values())
+    """What follows from the comment: `` -> regenerate``; nothing where no policy or sdtype is declared."""
+    policy, sdtype = (declaration.settings.get(key) for key in ("policy", "sdtype"))
+    words = list(policy.values()) if isinstance(policy, dict) else [sdtype] if sdtype is not None else []
+    return f" -> {' '.join(map(str, words))}" if words else ""

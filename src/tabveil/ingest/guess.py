@@ -68,7 +68,6 @@ class ColumnGuess:
     num_unfit: int
     mean_length: float
     words: float
-    max_count: int
     num_frequent: int  # distinct values in at least 20 rows
     null_tokens: tuple[str, ...] = ()
     notes: tuple[str, ...] = field(default=())
@@ -124,7 +123,6 @@ def _summary(name: str, header: str, given: Counter[str], found: _Type, null_tok
         num_unfit=num_unfit,
         mean_length=sum(len(text) * count for text, count in given.items()) / max(num_values, 1),
         words=sum(" " in text for text in given) / max(num_distinct, 1),
-        max_count=max(given.values(), default=0),
         num_frequent=sum(count >= 20 for count in given.values()),
         null_tokens=null_tokens,
         notes=notes,

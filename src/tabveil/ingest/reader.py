@@ -125,19 +125,6 @@ def read_records(file: IO[str], csv: CsvConfig) -> Iterator[tuple[list[str] | No
             yield fields, "".join(lines.record) if len(lines.record) > 1 else lines.record[0]
 
 
-def read_header(path: Path, csv: CsvConfig) -> tuple[str, ...]:
-    """The header texts of a CSV file.
-
-    Raises:
-        UnreadableFileError: the first record is broken, there is none, or the text is not in the encoding.
-    """
-    try:
-        with open_text(path, csv.encoding) as file:
-            return _header(read_records(file, csv), path)
-    except UnicodeError as err:
-        raise _wrong_encoding(path, csv) from err
-
-
 def _header(records: Iterator[tuple[list[str] | None, str]], path: Path) -> tuple[str, ...]:
     fields, _ = next(records, (None, ""))
     if not fields:

@@ -14,6 +14,13 @@ FEW_DATES = 12
 _LONG_TEXT = 40  # characters on average
 _MOMENTS = (ColumnType.date, ColumnType.datetime)
 _IN_WORDS = ("NAME", "ADDRESS")  # PII types whose values are text rather than keys
+_QUASI_TYPES: dict[str, tuple[ColumnType, ...]] = {
+    "AGE": (ColumnType.integer, ColumnType.decimal),
+    "BIRTH_YEAR": (ColumnType.integer,),
+    "GENDER": (ColumnType.string, ColumnType.boolean, ColumnType.integer),
+    "UNIQUE_IDENTIFIER": (ColumnType.string, ColumnType.integer),
+}  # types of values by quasi-identifier; text for all others
+_SMALL_GROUPS = ("CITY", "POSTAL_CODE", "JOB_TITLE")  # whose default policy is more than to keep them
 _UNLIKE = 0.5  # share of distinct values above which text is unlike a category
 _MIN_REPEAT = 1.02  # rows per value from which a key is that of an entity with several rows
 _MIN_ENTITIES = 0.05  # entities per row; below it the key is a category (a branch, a product)
@@ -21,10 +28,17 @@ _MIN_ENTITIES = 0.05  # entities per row; below it the key is a category (a bran
 
 @dataclass(frozen=True)
 class Found:
-    """What a scan says of one column: its strongest type, and whether that stands inside longer text."""
+    """What a scan says of one column.
+
+    Args:
+        type: its PII type, e.g. EMAIL_ADDRESS.
+        in_text: the type is mentioned inside longer text.
+        quasi: shared by many people (a city, an age): it is modelled, and named.
+    """
 
     type: str
     in_text: bool = False
+    quasi: bool = False
 
 
 @dataclass
@@ -48,11 +62,15 @@ def declare(guess: ColumnGuess, found: Found | None, *, entity: bool) -> Declara
         found: personal data in it, by the scan.
         entity: it is the table's entity key.
     """
+    if found is not None and found.quasi:
+        declaration = declare(guess, None, entity=entity)
+        _name_quasi(declaration, guess, found.type)
+        return declaration
     declaration = Declaration(guess.name)
-    settings = declaration.settings
     if guess.type in _MOMENTS and found is None and 0 < guess.num_distinct <= FEW_DATES:
         declaration.comment = f"{guess.num_distinct} different dates: a category"
         return declaration
+    settings = declaration.settings
     if guess.type is not ColumnType.string:
         settings["type"] = guess.type.value
     if guess.formats:
@@ -61,16 +79,41 @@ def declare(guess: ColumnGuess, found: Found | None, *, entity: bool) -> Declara
         _set(declaration, "id", {"action": "pseudonymise"}, "entity key: repeats across rows", found)
     elif found is not None:
         _declare_personal(declaration, guess, found)
-    elif guess.num_values == 0:
+    else:
+        _declare_plain(declaration, guess)
+    return declaration
+
+
+def _declare_plain(declaration: Declaration, guess: ColumnGuess) -> None:
+    if guess.num_values == 0:
         _set(declaration, None, {"action": "drop"}, "empty")
     elif guess.uuid or (guess.key_header and guess.is_unique and guess.type in (ColumnType.string, ColumnType.integer)):
         _set(declaration, "id", {"action": "regenerate"}, "one value per row: an identifier")
     elif guess.type is ColumnType.string:
         _declare_text(declaration, guess)
     elif guess.type is ColumnType.integer and is_code(guess):
-        settings["sdtype"] = "categorical"
+        declaration.settings["sdtype"] = "categorical"
         declaration.comment = f"{guess.num_distinct} different codes: a category"
-    return declaration
+
+
+def _name_quasi(declaration: Declaration, guess: ColumnGuess, type_: str) -> None:
+    """Say which quasi-identifier a column is, and make the finest ones coarser; a key is named as one only.
+
+    The scan reads headers alone, so that a name counts only where the type of the values agrees with it.
+    """
+    settings = declaration.settings
+    if guess.type not in _QUASI_TYPES.get(type_, (ColumnType.string,)) or not guess.num_values:
+        return
+    if (type_ == "UNIQUE_IDENTIFIER") != (settings.get("sdtype") == "id"):
+        return
+    policy = settings.pop("policy", None)
+    settings["semantic_type"] = type_
+    if policy is None and type_ in _SMALL_GROUPS:
+        policy = {"action": "generalise", "method": "frequent", "min_count": MIN_COUNT}
+        declaration.comment = f"looks like {type_}: only values of at least {MIN_COUNT} rows are modelled"
+    if policy is not None:
+        settings["policy"] = policy
+    declaration.comment = declaration.comment or f"looks like {type_}"
 
 
 def is_code(guess: ColumnGuess) -> bool:

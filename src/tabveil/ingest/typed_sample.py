@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 import pandas as pd
 
-from tabveil.config import CsvConfig
+from tabveil.config import TRUE_TOKENS, CsvConfig
 from tabveil.ingest.dates import compile_format, parse
 from tabveil.ingest.guess import MAX_INTEGER, ColumnGuess
 from tabveil.ingest.reader import RawTable
@@ -47,7 +47,7 @@ def _typed(texts: pd.Series[Any], guess: ColumnGuess, csv: CsvConfig, missing: C
 
 def _reader(guess: ColumnGuess, csv: CsvConfig) -> Callable[[str], Any]:
     if guess.type is ColumnType.boolean:
-        return lambda text: text.lower() in ("true", "yes", "y", "t")
+        return lambda text: text.lower() in TRUE_TOKENS.split()
     if guess.type is ColumnType.integer:
         return lambda text: _integer(text, csv)
     if guess.type is ColumnType.decimal:

@@ -18,6 +18,7 @@ import polars as pl
 from tabveil.errors import ScanIncompleteError
 
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\u00ad\x00-\x08\x0e-\x1b\x7f]")
+_WHOLE_NUMBER = re.compile(r"^([0-9]+)\.0+$")  # what a number becomes in a column with gaps, as text
 _TEXTUAL = (str, int, float, bool, decimal.Decimal, dt.date, dt.time, np.generic, pd.Timestamp)
 
 
@@ -141,13 +142,18 @@ def distinct(series: pd.Series[Any]) -> tuple[npt.NDArray[np.int64], list[Any]]:
 
 def _texts(uniques: list[Any], kind: Kind, name: str) -> list[str]:
     if kind is Kind.date:
-        return [str(text) for text in pd.DatetimeIndex(uniques).strftime("%Y-%m-%d")]
+        return [f"{day.year:04d}-{day.month:02d}-{day.day:02d}" for day in uniques]
     if kind is Kind.decimal:
-        return [repr(float(value)) for value in uniques]
+        return [_number_text(float(value)) for value in uniques]
     strange = {type(v).__name__ for v in uniques if not isinstance(v, _TEXTUAL)} if kind is Kind.text else set()
     if strange:
         raise _unreadable(name, f"cells of type {', '.join(sorted(strange))}")
-    return [clean_text(v) if isinstance(v, str) else str(v) for v in uniques]
+    return [_WHOLE_NUMBER.sub(r"\1", clean_text(v) if isinstance(v, str) else str(v)) for v in uniques]
+
+
+def _number_text(number: float) -> str:
+    """A whole number without a decimal point, as an integer column has it (exact below 2**53)."""
+    return str(int(number)) if number.is_integer() and abs(number) < 2**53 else repr(number)
 
 
 def _merge(codes: npt.NDArray[np.int64], texts: list[str]) -> tuple[npt.NDArray[np.int64], list[str]]:

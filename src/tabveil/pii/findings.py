@@ -8,7 +8,6 @@ Source: Amazon Macie API reference, Findings, https://docs.aws.amazon.com/macie/
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -113,18 +112,9 @@ class ScanResult:
     seconds: float
 
     @property
-    def types(self) -> list[str]:
-        """Sorted names of the types found."""
-        return sorted({finding.type for finding in self.findings})
-
-    @property
     def columns_with_findings(self) -> list[str]:
         """Names of the columns that hold personal data, in table order."""
         return list(dict.fromkeys(finding.column for finding in self.findings))
-
-    def of_column(self, column: str) -> tuple[Finding, ...]:
-        """Findings in one column."""
-        return tuple(finding for finding in self.findings if finding.column == column)
 
     def to_dict(self) -> dict[str, Any]:
         """For `findings.json`. `seconds` is left out: same table, same bytes."""
@@ -161,11 +151,3 @@ class ScanResult:
             raise ScanIncompleteError(
                 f"expected a findings report as TabVeil writes it, however: {type(err).__name__}; run verify again"
             ) from err
-
-
-def total_by_type(findings: Iterable[Finding]) -> dict[str, int]:
-    """Cells per type over all columns, sorted by name."""
-    totals: dict[str, int] = {}
-    for finding in findings:
-        totals[finding.type] = totals.get(finding.type, 0) + finding.count
-    return dict(sorted(totals.items()))

@@ -177,6 +177,11 @@ TYPES: dict[str, PIIType] = {
     )
 }  # fmt: skip
 
+# Ids a state gives its people; NATIONAL_ID is the one for any of them.
+NATIONAL_TYPES = frozenset(
+    {name for name, kind in TYPES.items() if set(_NATIONAL_HEADERS) <= set(kind.headers)} | {"VIETNAM_TAX_CODE"}
+)
+
 # Shared by many people; a combination of them may still single one out. Reported as information, never a finding.
 QUASI_TYPES: dict[str, tuple[str, ...]] = {
     "CITY": ("city", "town", "municipality", "stadt", "ort", "wohnort", "ville", "commune", "ciudad", "municipio",

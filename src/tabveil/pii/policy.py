@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 
-from tabveil.config import DatasetConfig
-from tabveil.errors import PolicyViolationError
+from tabveil.config import DatasetConfig, did_you_mean
+from tabveil.errors import ConfigError, PolicyViolationError
 from tabveil.pii.findings import Finding, ScanResult
-from tabveil.pii.identifiers import QUASI_TYPES
-from tabveil.schema import Action, ColumnSpec, ColumnType, Generalisation, Metadata, PolicySpec, SDType
+from tabveil.pii.identifiers import NATIONAL_TYPES, QUASI_TYPES, TYPES
+from tabveil.pii.suggest import suggest_type
+from tabveil.schema import Action, Column, ColumnSpec, ColumnType, Generalisation, Metadata, PolicySpec, SDType
 
 _SHARED = "quasi-identifier, shared by many people; kept for the model"
-_HIDDEN = (Action.drop, Action.regenerate, Action.pseudonymise)
 
 
 def default_policy(spec: ColumnSpec) -> PolicySpec:
     """What happens to a column whose semantic type is declared and whose policy is not.
 
-    Direct identifiers, free text and unknown types are regenerated; dates of birth keep their year; postcodes their
+    Direct identifiers and free text are regenerated; dates of birth keep their year; postcodes their
     first two characters; job titles their frequent levels; the remaining quasi-identifiers are kept.
     """
     semantic = spec.semantic_type
@@ -32,23 +32,50 @@ def default_policy(spec: ColumnSpec) -> PolicySpec:
     return PolicySpec(action=Action.regenerate)
 
 
-def resolve_policies(dataset: DatasetConfig, result: ScanResult) -> dict[str, PolicySpec]:
+def resolve_policies(
+    dataset: DatasetConfig, result: ScanResult, tolerated_types: Collection[str] = ()
+) -> dict[str, PolicySpec]:
     """The policy of every declared column.
 
     A declared policy wins; then the default of the semantic type; ids and free text (sdtype) are regenerated; what
-    remains is kept, provided the scan found nothing in it.
+    remains is kept. A column that is kept may hold no finding, except of its own semantic type and for a reason.
 
     Args:
         result: scan of the table before any policy.
+        tolerated_types: finding types that never stop a run.
 
     Raises:
-        PolicyViolationError: personal data in columns for which nothing is declared; one message names them all and
-            the lines to add to the dataset's YAML.
+        ConfigError: an unknown semantic or tolerated type.
+        PolicyViolationError: personal data in columns that do not declare it; one message names them all and the
+            lines to add to the dataset's YAML.
     """
-    undeclared = [f for f in result.findings if _undeclared(dataset, f.column)]
-    if undeclared:
-        raise PolicyViolationError(_what_to_declare(dataset.name, undeclared))
+    check_types(dataset, tolerated_types)
+    uncovered = [f for f in result.findings if f.type not in tolerated_types and _uncovered(dataset, f)]
+    if uncovered:
+        raise PolicyViolationError(_what_to_declare(dataset.name, uncovered))
     return {name: _policy_of(spec) for name, spec in dataset.columns.items()}
+
+
+def check_types(dataset: DatasetConfig, tolerated_types: Iterable[str] = ()) -> None:
+    """Let no misspelt type pass: it would protect nothing.
+
+    Raises:
+        ConfigError: an unknown semantic type of a column, or an unknown tolerated type.
+    """
+    for name, spec in dataset.columns.items():
+        if spec.semantic_type is not None:
+            _check_type(f"dataset.columns.{name}.semantic_type", spec.semantic_type, (*TYPES, *QUASI_TYPES))
+    _check_tolerated_types(tolerated_types)
+
+
+def _check_tolerated_types(tolerated_types: Iterable[str]) -> None:
+    for type_ in tolerated_types:
+        _check_type("pii.tolerated_types", type_, TYPES)
+
+
+def _check_type(where: str, type_: str, known: Collection[str]) -> None:
+    if type_ not in known:
+        raise ConfigError(f"{where} must be a type of docs/pii.md, however: {type_}{did_you_mean(type_, known)}")
 
 
 def _policy_of(spec: ColumnSpec) -> PolicySpec:
@@ -61,13 +88,26 @@ def _policy_of(spec: ColumnSpec) -> PolicySpec:
     return PolicySpec(action=Action.keep)
 
 
-def _undeclared(dataset: DatasetConfig, column: str) -> bool:
-    spec = dataset.columns.get(column)
+def _uncovered(dataset: DatasetConfig, finding: Finding) -> bool:
+    """Whether the finding's column would be modelled as it is, without a reasoned `keep` of this type.
+
+    What a generalised or redacted column still holds is for the scan after the policy to say.
+    """
+    spec = dataset.columns.get(finding.column)
     if spec is None:
         return True
-    if spec.policy is not None:
-        return spec.policy.action is Action.keep and not spec.policy.reason
-    return spec.semantic_type is None and spec.resolved_sdtype not in (SDType.id, SDType.text)
+    policy = _policy_of(spec)
+    modelled = spec.resolved_sdtype not in (SDType.id, SDType.text)
+    return policy.action is Action.keep and modelled and not _covers(spec.semantic_type, policy.reason, finding.type)
+
+
+def _covers(semantic_type: str | None, reason: str | None, found: str) -> bool:
+    """Whether keeping a column for a reason keeps this type of finding: only the one declared for the column.
+
+    Automatic reasons cover nothing, since no quasi-identifier is ever a finding's type.
+    """
+    family = NATIONAL_TYPES if semantic_type == "NATIONAL_ID" else {semantic_type}
+    return bool(reason) and found in family
 
 
 def _what_to_declare(dataset_name: str, findings: Iterable[Finding]) -> str:
@@ -77,24 +117,32 @@ def _what_to_declare(dataset_name: str, findings: Iterable[Finding]) -> str:
     asked = []
     for column, found in lines.items():
         types = ", ".join(f"{f.type} in {f.count} cells" for f in found)
-        strongest = max(found, key=lambda f: (not f.in_text, f.count))
-        line = "semantic_type: FREE_TEXT" if strongest.in_text else f"semantic_type: {strongest.type}"
-        asked.append(f"{column} ({types}): add `{line}`")
+        asked.append(f"{column} ({types}): add `semantic_type: {suggest_type(found).semantic_type}`")
     return (
-        f"personal data in {len(lines)} columns without semantic_type or policy; declare them in "
-        f"conf/dataset/{dataset_name}.yaml below columns, or keep one with `policy: {{action: keep, reason: ...}}`: "
-        + "; ".join(asked)
+        f"personal data in {len(lines)} columns whose semantic_type and policy do not cover it; declare it in "
+        f"conf/dataset/{dataset_name}.yaml below columns, or keep a column of one type with that semantic_type and "
+        "`policy: {action: keep, reason: ...}`: " + "; ".join(asked)
     )
 
 
-def tolerated(finding: Finding, tolerated_types: Collection[str], metadata: Metadata) -> bool:
-    """Whether a finding in a clean table is one the policy accepts: its type, or its column by a reasoned `keep`."""
+def excused(finding: Finding, column: Column | None, tolerated_types: Collection[str], *, synthetic: bool) -> bool:
+    """Whether the policy accepts a finding; the one rule for the clean and for the synthetic table.
+
+    Accepted are tolerated types; columns whose cells the policy has replaced; and the declared semantic type of a
+    column that is kept for a reason.
+
+    Args:
+        column: the finding's column; None if the metadata do not know it.
+        synthetic: the scanned table is the synthetic one, in which every column that is not modelled is invented; in
+            the clean table only pseudonyms stand for the real values.
+    """
     if finding.type in tolerated_types:
         return True
-    column = next((c for c in metadata.columns if c.name == finding.column), None)
     if column is None:
         return False
-    return column.action in _HIDDEN or (column.action is Action.keep and bool(column.reason))
+    replaced = column.generated if synthetic else column.action is Action.pseudonymise
+    kept = column.action is Action.keep and _covers(column.semantic_type, column.reason, finding.type)
+    return replaced or kept
 
 
 def check_tolerated(result: ScanResult, tolerated_types: Collection[str], metadata: Metadata) -> None:
@@ -105,17 +153,15 @@ def check_tolerated(result: ScanResult, tolerated_types: Collection[str], metada
         tolerated_types: finding types that never stop a run.
 
     Raises:
+        ConfigError: an unknown tolerated type.
         PolicyViolationError: something else was found; names columns, types and counts.
     """
-    left = [f for f in result.findings if not tolerated(f, tolerated_types, metadata)]
+    _check_tolerated_types(tolerated_types)
+    columns = {column.name: column for column in metadata.columns}
+    left = [f for f in result.findings if not excused(f, columns.get(f.column), tolerated_types, synthetic=False)]
     if left:
         found = "; ".join(f"{f.column}: {f.type} in {f.count} cells" for f in left)
         raise PolicyViolationError(
             f"no personal data may remain after the policy, however: {found}; choose regenerate or drop for these "
-            "columns, or keep them with a reason"
+            "columns, or declare that semantic_type and keep it with a reason"
         )
-
-
-def reasons(policies: Mapping[str, PolicySpec]) -> dict[str, str]:
-    """Columns kept with a reason, for the report."""
-    return {n: p.reason for n, p in policies.items() if p.action is Action.keep and p.reason}

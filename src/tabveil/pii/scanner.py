@@ -31,6 +31,8 @@ _EVENT_DATE = (
     "created", "update", "updated", "payment", "due", "end", "close", "closed", "maturity", "booking", "order",
     "transaction", "event", "founded", "release",
 )  # fmt: skip
+_NUMERIC = (Kind.integer, Kind.decimal)
+_FEW_WHOLE = 10  # distinct whole numbers that comply, where they are not the column's greater part
 _PROSE_SHARE = 0.2
 _CARD_SHARE = 0.3  # of the long digit runs in a text column that must check out when nothing else vouches for them
 
@@ -97,7 +99,7 @@ def _scan_column(column: DistinctColumn, number: int, clock: _Clock) -> list[Fin
         return []
     whole = _birth_hits(column)
     if not whole and column.kind is not Kind.date:
-        whole = _coordinate_hits(column) if column.kind is Kind.decimal else _cell_hits(column, clock)
+        whole = _coordinate_hits(column) or _cell_hits(column, clock)
     found = {type_: _finding(column, number, type_, hits, in_text=False) for type_, hits in whole.items()}
     if column.kind is Kind.text:
         for type_, hits in _mention_hits(column, whole, clock).items():
@@ -127,20 +129,26 @@ def _matches(values: pl.Series, pattern: str) -> Hits:
 
 
 def _cell_hits(column: DistinctColumn, clock: _Clock) -> dict[str, Hits]:
-    """Per type, which distinct values are one of it; each value belongs to the first rule it satisfies."""
+    """Per type, which distinct values are one of it; each value belongs to the first rule it satisfies.
+
+    In a decimal column only the whole numbers are read.
+    """
     hits: dict[str, Hits] = {}
-    free = np.ones(len(column.values), dtype=bool)
+    decimal = column.kind is Kind.decimal
+    free = _matches(column.values, "^-?[0-9]+$") if decimal else np.ones(len(column.values), dtype=bool)
+    num_cells = column.cells(free)
     for rule in CELL_RULES:
         clock.check()
         share, announced = _least_share(rule, column)
-        if share is None or (column.kind is Kind.integer and not rule.numeric) or not free.any():
+        if share is None or (column.kind in _NUMERIC and not rule.numeric) or not free.any():
             continue
         found = free & _matches(column.values, f"^(?:{rule.pattern})$")
         if found.any() and rule.validate is not None:
             found = _validated(column.values, found, rule.validate, clock)
         together = hits.get(rule.type, np.zeros_like(found)) | found
-        enough = bool(found.any()) and column.cells(together) >= share * column.num_cells
-        if enough and (announced or int(found.sum()) >= rule.min_distinct):
+        enough = bool(found.any()) and column.cells(together) >= share * num_cells
+        few = decimal and column.cells(together) < share * column.num_cells  # whole ones among many fractions
+        if enough and (announced or int(found.sum()) >= max(rule.min_distinct, _FEW_WHOLE if few else 0)):
             hits[rule.type] = together
             free &= ~found
     return hits
@@ -207,7 +215,7 @@ def _accept_unsure(
 
 def _coordinate_hits(column: DistinctColumn) -> dict[str, Hits]:
     """Decimal columns named latitude or longitude, in range, of street-level precision (three decimals)."""
-    if not header_announces(column.header, "GEO_COORDINATES"):
+    if column.kind is not Kind.decimal or not header_announces(column.header, "GEO_COORDINATES"):
         return {}
     numbers = column.values.cast(pl.Float64).abs().to_numpy()
     hits = _matches(column.values, r"\.\d{3,}$") & (numbers <= 180)
@@ -216,7 +224,7 @@ def _coordinate_hits(column: DistinctColumn) -> dict[str, Hits]:
 
 def _birth_hits(column: DistinctColumn) -> dict[str, Hits]:
     """Dates that are dates of birth: the header says so, or years spread like those of adults' births."""
-    if column.kind in (Kind.integer, Kind.decimal):
+    if column.kind in _NUMERIC:
         return {}
     hits = _matches(column.values, f"^(?:{_ANY_DATE})$")
     if column.cells(hits) < 0.3 * column.num_cells:

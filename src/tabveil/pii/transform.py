@@ -144,7 +144,8 @@ def _generalise(cells: pd.Series[Any], policy: PolicySpec, *, whole: bool) -> pd
     if policy.method is Generalisation.year:
         return pd.Series(cells.dt.year, dtype="Int64")
     if policy.method is Generalisation.month:
-        return pd.Series(cells.dt.to_period("M").dt.to_timestamp(), dtype="datetime64[us]")
+        months = cells.to_numpy("datetime64[us]").astype("datetime64[M]")  # never [ns], which ends in 2262
+        return pd.Series(months.astype("datetime64[us]"), index=cells.index)
     if policy.method is Generalisation.band:
         return _band(cells, float(policy.width or 1), whole=whole)
     if policy.method is Generalisation.prefix:

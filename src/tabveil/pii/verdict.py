@@ -11,7 +11,8 @@ import pandas as pd
 from tabveil.errors import ScanIncompleteError
 from tabveil.pii.digests import IdentityDigests
 from tabveil.pii.findings import Finding, ScanResult
-from tabveil.schema import Action, Column, Metadata
+from tabveil.pii.policy import excused
+from tabveil.schema import Metadata
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class SyntheticVerdict:
     """The gate's view of a synthetic table.
 
     Args:
-        unexplained: findings in modelled columns that no reasoned `keep` covers.
+        unexplained: findings in modelled columns whose type no reasoned `keep` covers.
         explained: findings that are expected: invented values, and columns kept with a reason.
         real_identity_values_by_column: rows of each guarded column whose value is a real one.
     """
@@ -78,7 +79,7 @@ def check_synthetic(
             f"rows and left out {len(unseen)} columns: scan it again"
         )
     by_name = {column.name: column for column in metadata.columns}
-    explained = tuple(f for f in result.findings if _explained(f, by_name.get(f.column), tolerated_types))
+    explained = tuple(f for f in result.findings if excused(f, by_name.get(f.column), tolerated_types, synthetic=True))
     real = {
         name: int(digests.contains(name, table[name]).sum()) for name in digests.semantic_types if name in table.columns
     }
@@ -87,11 +88,3 @@ def check_synthetic(
         explained=explained,
         real_identity_values_by_column=real,
     )
-
-
-def _explained(finding: Finding, column: Column | None, tolerated_types: Collection[str]) -> bool:
-    if finding.type in tolerated_types:
-        return True
-    if column is None:
-        return False
-    return column.generated or (column.action is Action.keep and bool(column.reason))

@@ -7,6 +7,7 @@ undeclared column has no privacy policy.
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from tabveil.ingest.names import unique_names
 from tabveil.ingest.reader import RawTable
 from tabveil.schema import ColumnSpec, ColumnType, ConstraintKind, ConstraintSpec
 
+_VALUE_SIGNS = re.compile(r"[\d@]")  # an undeclared header with one may be a value of a file without a header line
 _NUMERIC = (ColumnType.integer, ColumnType.decimal)
 _TEMPORAL = (ColumnType.date, ColumnType.datetime)
 
@@ -97,18 +99,24 @@ def table_spec(raw: RawTable, dataset: DatasetConfig, options: PreprocessConfig)
 
 def _check_columns(names: Sequence[str], headers: Sequence[str], dataset: DatasetConfig) -> None:
     missing = [name for name in dataset.columns if name not in names]
-    extra = [name for name in names if name not in dataset.columns]
+    extra = {
+        name: (position, _VALUE_SIGNS.search(header) is None)
+        for position, (name, header) in enumerate(zip(names, headers, strict=True), start=1)
+        if name not in dataset.columns
+    }
     if missing:
+        shown = [name for name, (_, plain) in extra.items() if plain]
         raise SchemaError(
             f"dataset '{dataset.name}': {len(missing)} declared columns are missing in the file: "
-            f"{', '.join(_with_hint(name, extra) for name in missing)}; correct the file or "
+            f"{', '.join(_with_hint(name, shown) for name in missing)}; correct the file or "
             f"dataset.columns (csv.delimiter is {dataset.csv.delimiter!r})"
         )
     if extra:
-        lines = "; ".join(f"{name}: {{type: string, policy: {{action: drop}}}}" for name in extra)
+        listed = ", ".join(f"column {at} ({name})" if plain else f"column {at}" for name, (at, plain) in extra.items())
         raise SchemaError(
             f"dataset '{dataset.name}': {len(extra)} columns of the file are not declared, so nothing says whether "
-            f"they are personal; add below dataset.columns: {lines}"
+            f"they are personal: {listed}; add a line `<name>: {{type: string, policy: {{action: drop}}}}` for each "
+            "below dataset.columns, or a header line to the file if it has none"
         )
 
 

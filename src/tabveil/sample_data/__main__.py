@@ -8,23 +8,20 @@ from pathlib import Path
 
 import yaml
 
+from tabveil.cli import process_border
 from tabveil.config import project_root
-from tabveil.errors import TabVeilError
 from tabveil.sample_data.loans import SEED, Written, write
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Parse the command line, compose, say what was done. Returns the exit code."""
     options = _parser().parse_args(arguments)
-    try:
+    with process_border():
         output = options.output or project_root() / "data" / "loans.csv"
         written = write(output, options.seed)
         print(_summary(written))
         if options.output is None:
             _compare_with_dvc(written)
-    except TabVeilError as err:
-        print(f"error: {err}", file=sys.stderr)
-        return 1
     return 0
 
 

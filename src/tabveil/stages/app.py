@@ -8,23 +8,25 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
 
 import hydra
 from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 from omegaconf.errors import OmegaConfBaseException
 
 from tabveil.artifacts import Artifacts, write_json
+from tabveil.cli import process_border
 from tabveil.config import Config, load_config, project_root
-from tabveil.errors import ConfigError, TabVeilError
+from tabveil.errors import ConfigError
 
 HYDRA_VERSION_BASE = "1.3"
-_STARTED = time.perf_counter()  # this module is the first that a stage loads
-EXIT_ERROR = 2
+_STARTED = time.perf_counter()  # this module is the first of ours that a stage loads
 StageRun = Callable[[Config, Artifacts], None]
 
 
@@ -39,25 +41,29 @@ def compose_config(overrides: Sequence[str] = (), *, output_dir: Path | None = N
     Args:
         overrides: as on the command line, e.g. ``["dataset=loans", "synthesizer.max_steps=10"]``.
         output_dir: stands in for Hydra's run folder.
+
+    Raises:
+        ConfigError: a wrong override or a wrong setting; one line.
     """
     where = output_dir or project_root() / "artifacts"
-    with initialize_config_dir(str(conf_dir()), version_base=HYDRA_VERSION_BASE):
-        try:
-            return load_config(compose("config", overrides=[*overrides, f"output_dir='{where}'"]))
-        except (HydraException, OmegaConfBaseException) as err:
-            raise ConfigError(one_line(err)) from err
+    with initialize_config_dir(str(conf_dir()), version_base=HYDRA_VERSION_BASE), hydra_errors():
+        return load_config(compose("config", overrides=[*overrides, f"output_dir='{where}'"]))
 
 
 def stage_app(name: str, run: StageRun) -> Callable[[], None]:
     """The `main` of a stage: compose, type-check, run, record the seconds in `.tabveil/timings/<name>.json`."""
 
-    def main() -> None:
-        def job(cfg: DictConfig) -> None:
-            root = project_root()
-            run(load_config(cfg), Artifacts(root / "artifacts"))
-            write_json(timings_dir(root) / f"{name}.json", {"stage": name, "seconds": time.perf_counter() - _STARTED})
+    def job(cfg: DictConfig) -> None:
+        if HydraConfig.get().mode is RunMode.MULTIRUN:
+            raise ConfigError(
+                "a stage writes DVC's outputs, which a sweep must not: python -m tabveil.sweep --multirun ..."
+            )
+        root = project_root()
+        run(load_config(cfg), Artifacts(root / "artifacts"))
+        write_json(timings_dir(root) / f"{name}.json", {"stage": name, "seconds": time.perf_counter() - _STARTED})
 
-        run_hydra(job)
+    def main() -> None:
+        run_hydra(name, job)
 
     return main
 
@@ -67,30 +73,32 @@ def timings_dir(root: Path) -> Path:
     return root / ".tabveil" / "timings"
 
 
-def run_hydra(job: Callable[[DictConfig], object]) -> None:
-    """Run `job` under Hydra with this process's command line; every known error ends as one line and exit code 2."""
-    os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through to the border below
+def run_hydra(name: str, job: Callable[[DictConfig], None]) -> None:
+    """Run `job` under Hydra with this process's command line, as the Hydra job `name`.
 
-    def guarded(cfg: DictConfig) -> object:
-        try:
-            return job(cfg)
-        except TabVeilError as err:  # here already, since Hydra prints lines of its own about what it sees
-            fail(str(err))
+    Every error ends as one line: inside the job, since Hydra prints lines of its own about an exception it sees, and
+    around Hydra, for what is wrong with the command line or the files of `conf/`.
+    """
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # let exceptions through to the border
 
-    try:
+    def guarded(cfg: DictConfig) -> None:
+        with process_border():
+            job(cfg)
+
+    with process_border(), hydra_errors():
         os.chdir(project_root())  # Hydra's relative output folders belong to the project
+        sys.argv[1:] = [*sys.argv[1:], f"hydra.job.name={name}"]
         decorate = hydra.main(config_path=str(conf_dir()), config_name="config", version_base=HYDRA_VERSION_BASE)
         decorate(guarded)()
+
+
+@contextmanager
+def hydra_errors() -> Iterator[None]:
+    """Turn errors of Hydra and OmegaConf into a `ConfigError` of one line."""
+    try:
+        yield
     except (HydraException, OmegaConfBaseException) as err:
-        fail(one_line(err))
-    except TabVeilError as err:
-        fail(str(err))
-
-
-def fail(message: str) -> NoReturn:
-    """Print ``error: <message>`` and leave with exit code 2."""
-    print(f"error: {message}", file=sys.stderr)
-    raise SystemExit(EXIT_ERROR)
+        raise ConfigError(one_line(err)) from err
 
 
 def one_line(err: Exception) -> str:

@@ -1,9 +1,10 @@
 """Stage `evaluate`: is it true, useful, private?
 
-Reads: `artifacts/verify/` (train, holdout, metadata, findings, identity digests), `artifacts/sample/synthetic.parquet`,
-`artifacts/train/` (loss curve, run).
-Writes: `artifacts/evaluate/metrics.json` (all scores, flat), `gate.json` (the verdict), `report.html` (one
-self-contained page), `plots/` (PNGs). Logs all of it to the MLflow run and registers the model when the gate passes.
+Reads: `artifacts/verify/` (train, holdout, metadata, findings, identity digests), `artifacts/sample/` (the synthetic
+table), `artifacts/train/` (model, loss curve, run).
+Writes: `artifacts/evaluate/metrics.json` (all scores, flat), `gate.json` (the verdict, bound to the table and model it
+judged), `report.html` (one self-contained page), `plots/` (PNGs). Logs all of it to the MLflow run and registers the
+model when the gate passes.
 Fails when: the gate does: quality below `evaluation.min_quality`, PII found, or another threshold of `conf/` missed.
 """
 
@@ -25,10 +26,13 @@ from tabveil.artifacts import (
 from tabveil.config import Config, project_root
 from tabveil.errors import GateError
 from tabveil.evaluation import Evaluation, ReportContext, Verdict, evaluate, judge, render_report, write_plots
-from tabveil.pii import IdentityDigests, SyntheticVerdict, check_synthetic, load_key, scan_table
+from tabveil.pii import SyntheticVerdict, check_synthetic, scan_table
+from tabveil.provenance import sha256_of
 from tabveil.schema import Metadata, canonical
 from tabveil.stages.app import stage_app
-from tabveil.tracking import Tracker
+from tabveil.stages.inputs import load_digests, load_metadata, require_scanned
+from tabveil.synthesizers import is_shareable
+from tabveil.tracking import EVALUATION_GROUPS, Tracker
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,8 @@ class Tables:
 
 def run(config: Config, artifacts: Artifacts) -> None:
     """Score, judge, report, track; the files are written before a failed gate stops the pipeline."""
-    tables = load_tables(artifacts)
+    require_scanned(artifacts)
+    tables = load_tables(config, artifacts)
     pii = scan_synthetic(config, artifacts, tables)
     evaluation = evaluate(tables.train, tables.holdout, tables.synthetic, tables.metadata, config.evaluation)
     verdict = judge(
@@ -58,9 +63,9 @@ def run(config: Config, artifacts: Artifacts) -> None:
         raise GateError(f"the gate failed:\n{verdict.table()}\nreport: {artifacts.report}")
 
 
-def load_tables(artifacts: Artifacts) -> Tables:
+def load_tables(config: Config, artifacts: Artifacts) -> Tables:
     """Read the three tables with canonical dtypes."""
-    metadata = Metadata.from_json(require(artifacts.metadata, "verify").read_text(encoding="utf-8"))
+    metadata = load_metadata(config, artifacts)
     return Tables(
         train=canonical(read_parquet(artifacts.train_data, "verify"), metadata),
         holdout=canonical(read_parquet(artifacts.holdout_data, "verify"), metadata),
@@ -71,8 +76,7 @@ def load_tables(artifacts: Artifacts) -> Tables:
 
 def scan_synthetic(config: Config, artifacts: Artifacts, tables: Tables) -> SyntheticVerdict:
     """Scan the whole synthetic table, and look every invented identity up among the real ones."""
-    key = load_key(config.pii.key_env, project_root() / config.pii.key_file)
-    digests = IdentityDigests.from_frame(read_parquet(artifacts.identity_digests, "verify"), key)
+    digests = load_digests(config, artifacts)
     headers = {column.name: column.original_name for column in tables.metadata.columns}
     result = scan_table(tables.synthetic, timeout_seconds=config.pii.timeout_seconds, headers=headers)
     return check_synthetic(result, tables.synthetic, tables.metadata, digests, config.pii.tolerated_types)
@@ -96,23 +100,29 @@ def write(
         write_plots(evaluation, folder, config.evaluation.num_plots, loss_curve=context.loss_curve)
     write_text(artifacts.report, render_report(evaluation, verdict, context))
     write_json(artifacts.metrics, {name: round(value, 6) for name, value in evaluation.metrics.items()})
-    write_json(artifacts.gate, verdict.to_dict())
+    write_json(artifacts.gate, {**verdict.to_dict(), "judged": judged(artifacts)})
+
+
+def judged(artifacts: Artifacts) -> dict[str, str]:
+    """Digests of what the verdict is about; `publish` uploads nothing else."""
+    paths = (artifacts.synthetic_csv, artifacts.synthetic_parquet, artifacts.model)
+    return {path.name: sha256_of(path) for path in paths}
 
 
 def track(config: Config, artifacts: Artifacts, evaluation: Evaluation, verdict: Verdict) -> None:
-    """Log to the run that `train` started, close it, and promote a model that passed."""
+    """Log to the run that `train` started, and promote a model that passed and may leave the machine."""
     tracker = Tracker(config, project_root())
     trained = read_json(artifacts.run, "train")
     run_id = tracker.resume(trained["run_id"])
-    tracker.log_metrics(run_id, evaluation.metrics)
-    tracker.log_files(run_id, {artifacts.report: "", artifacts.gate: "", artifacts.plots: "plots"})
-    tracker.set_tag(run_id, "gate", "passed" if verdict.passed else "failed")
-    if verdict.passed and config.tracking.register_model:
-        metadata = Metadata.from_json(artifacts.metadata.read_text(encoding="utf-8"))
-        same_run = run_id == trained["run_id"]
-        uri = trained["model_uri"] if same_run else tracker.log_model(run_id, artifacts.model, metadata)
-        tracker.promote(run_id, uri)
-    tracker.finish(run_id, failed=not verdict.passed)
+    with tracker.closing(run_id, failed=not verdict.passed):
+        tracker.log_params(run_id, EVALUATION_GROUPS)
+        tracker.log_metrics(run_id, evaluation.metrics)
+        tracker.log_files(run_id, {artifacts.report: "", artifacts.gate: "", artifacts.plots: "plots"})
+        tracker.set_tag(run_id, "gate", "passed" if verdict.passed else "failed")
+        if verdict.passed and config.tracking.register_model and is_shareable(artifacts.model):
+            uri = trained["model_uri"] if run_id == trained["run_id"] else None
+            metadata = load_metadata(config, artifacts)
+            tracker.promote(run_id, uri or tracker.log_model(run_id, artifacts.model, metadata))
 
 
 main = stage_app("evaluate", run)

@@ -3,20 +3,22 @@
 Reads: `artifacts/evaluate/gate.json` (first of all), the synthetic table, report, metrics and model.
 Writes: objects below `<output_prefix><dataset>/<content digest>/` in the output bucket, each with a checksum and never
 over another; a manifest last, without which nothing counts as published; `artifacts/publish/published.json`.
-Fails when: the gate is missing or failed, or an upload breaks off (what this call uploaded is removed again).
+Fails when: the gate is missing, failed or judged other files, or an upload breaks off (what this call uploaded is
+removed again).
 """
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 from tabveil.artifacts import Artifacts, read_json, require, write_json
 from tabveil.config import Config, project_root
 from tabveil.errors import ArtifactError, GateError
 from tabveil.evaluation.gate import Verdict
+from tabveil.provenance import sha256_of, sha256_of_files
 from tabveil.stages.app import stage_app
 from tabveil.storage import connect
+from tabveil.synthesizers import is_shareable
 
 
 def run(config: Config, artifacts: Artifacts) -> None:
@@ -24,7 +26,7 @@ def run(config: Config, artifacts: Artifacts) -> None:
     require_passed(artifacts)
     files = publishable(artifacts)
     environment = config.environment
-    prefix = f"{environment.output_prefix}{config.dataset.name}/{content_digest(files)}/"
+    prefix = f"{environment.output_prefix}{config.dataset.name}/{sha256_of_files(files)[:16]}/"
     with connect(environment, project_root()) as store:
         manifest = store.publish(environment.output_bucket, prefix, files)
     write_json(artifacts.published, manifest)
@@ -34,37 +36,32 @@ def require_passed(artifacts: Artifacts) -> None:
     """Refuse to publish anything that did not pass.
 
     Raises:
-        GateError: the verdict is missing, unreadable, contradicts itself, or is not a pass.
+        GateError: the verdict is missing, unreadable, contradicts itself, is not a pass, or is of other files.
     """
     try:
-        verdict = Verdict.from_dict(read_json(artifacts.gate, "evaluate"))
+        report = read_json(artifacts.gate, "evaluate")
     except ArtifactError as err:
         raise GateError(f"nothing is published without a verdict: {err}") from err
-    if not verdict.passed:
+    if not Verdict.from_dict(report).passed:
         raise GateError(f"the gate of {artifacts.gate} did not pass: nothing is published")
+    for path in (artifacts.synthetic_csv, artifacts.synthetic_parquet, artifacts.model):
+        if report.get("judged", {}).get(path.name) != sha256_of(require(path, "evaluate")):
+            raise GateError(f"{path.name} is not what {artifacts.gate} judged: run the stage 'evaluate' again")
 
 
 def publishable(artifacts: Artifacts) -> dict[str, Path]:
-    """Name below the prefix -> local file."""
+    """Name below the prefix -> local file; without the model where it is a pickle that holds real values (SDV's)."""
     files = {
-        "synthetic.csv": require(artifacts.synthetic_csv, "sample"),
-        "synthetic.parquet": require(artifacts.synthetic_parquet, "sample"),
+        "synthetic.csv": artifacts.synthetic_csv,
+        "synthetic.parquet": artifacts.synthetic_parquet,
         "report.html": require(artifacts.report, "evaluate"),
         "metrics.json": require(artifacts.metrics, "evaluate"),
-        "gate.json": require(artifacts.gate, "evaluate"),
+        "gate.json": artifacts.gate,
     }
-    model = require(artifacts.model, "train")
-    parts = sorted(path for path in model.rglob("*") if path.is_file())
-    return files | {f"model/{path.relative_to(model).as_posix()}": path for path in parts}
-
-
-def content_digest(files: dict[str, Path]) -> str:
-    """First 16 hex digits of the SHA-256 over names and file hashes: same content, same prefix."""
-    total = hashlib.sha256()
-    for name, path in sorted(files.items()):
-        with path.open("rb") as handle:
-            total.update(f"{name}\0{hashlib.file_digest(handle, 'sha256').hexdigest()}\n".encode())
-    return total.hexdigest()[:16]
+    if not is_shareable(artifacts.model):
+        return files
+    parts = sorted(path for path in artifacts.model.rglob("*") if path.is_file())
+    return files | {f"model/{path.relative_to(artifacts.model).as_posix()}": path for path in parts}
 
 
 main = stage_app("publish", run)

@@ -1,7 +1,7 @@
 """Stage `pull`: do we have exactly this file?
 
 Reads: the raw object in the landing bucket (`environment.landing_bucket`, `dataset.source.key`).
-Writes: `artifacts/pull/raw` (byte for byte), `artifacts/pull/source.json` (uri, version id, sha256, bytes).
+Writes: `artifacts/pull/raw` (byte for byte), `artifacts/pull/source.json` (uri, version id, sha256, size in bytes).
 Fails when: the object is missing, empty, not of the declared format, larger than the limit, or its checksum differs.
 """
 

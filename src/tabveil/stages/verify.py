@@ -2,7 +2,8 @@
 
 Reads: `artifacts/preprocess/table.parquet` and `profile.json`, the dataset's PII policy, the pseudonymisation key.
 Writes: `artifacts/verify/train.parquet` and `holdout.parquet` (clean, split by entity), `metadata.json`,
-`findings.json` (before and after, in Macie's shape), `identity_digests.parquet` (keyed digests of real identities).
+`findings.json` (before and after, in Macie's shape, bound to the two tables by their digests),
+`identity_digests.parquet` (keyed digests of real identities).
 Fails when: a scan is incomplete, PII is in a column without a policy, or a finding remains that no policy tolerates.
 """
 
@@ -23,6 +24,7 @@ from tabveil.pii import (
     scan_table,
     split_by_entity,
 )
+from tabveil.provenance import sha256_of
 from tabveil.schema import Action, Column, Metadata
 from tabveil.stages.app import stage_app
 
@@ -53,7 +55,9 @@ def run(config: Config, artifacts: Artifacts) -> None:
     write_parquet(artifacts.holdout_data, holdout_data)
     write_parquet(artifacts.identity_digests, digests.to_frame())
     write_text(artifacts.metadata, with_null_fractions(metadata, table.iloc[train]).to_json())
-    write_json(artifacts.findings, {"before": before.to_dict(), "after": after.to_dict(), "columns": actions(columns)})
+    scanned = {path.name: sha256_of(path) for path in (artifacts.train_data, artifacts.holdout_data)}
+    report = {"before": before.to_dict(), "after": after.to_dict(), "columns": actions(columns), "scanned": scanned}
+    write_json(artifacts.findings, report)
 
 
 def actions(columns: tuple[Column, ...]) -> dict[str, dict[str, str | None]]:

@@ -47,9 +47,9 @@ def connect(environment: EnvironmentConfig, root: Path) -> Iterator[S3Store]:
                 store.ensure_bucket(bucket)
             yield store
     else:
-        client = _configured_client(environment)
-        _refuse_foreign(client.meta.endpoint_url, environment.name)
-        yield S3Store(client)
+        store = S3Store(_configured_client(environment))
+        _refuse_foreign(store.endpoint_url, environment.name)
+        yield store
 
 
 def seed_landing(
@@ -95,17 +95,20 @@ def _embedded_client(endpoint: Endpoint, region: str) -> Any:
 def _configured_client(environment: EnvironmentConfig) -> Any:
     try:
         session = boto3.Session(region_name=environment.region)
-        url = environment.endpoint_url
-        return session.client("s3", endpoint_url=url, config=_settings(url))
+        named = environment.endpoint_url
+        resolved = named or session.client("s3").meta.endpoint_url  # a variable or a profile may name a loopback host
+        return session.client("s3", endpoint_url=named, config=_settings(resolved))
     except (BotoCoreError, ValueError) as err:
         raise ConfigError(
             f"boto3 cannot be set up for environment '{environment.name}': {err}; check AWS_* and the profile"
         ) from err
 
 
-def _settings(url: str | None) -> BotoConfig:
-    """Timeouts and retries; no proxy on the way to this machine; paths, since a loopback host has no subdomains."""
-    local = is_loopback(url) if url else False
+def _settings(url: str) -> BotoConfig:
+    """For the endpoint that is really used: timeouts and retries; no proxy on the way to this machine, and paths there,
+    since a loopback host has no subdomains.
+    """
+    local = is_loopback(url)
     return BotoConfig(
         connect_timeout=CONNECT_TIMEOUT_SECONDS,
         read_timeout=READ_TIMEOUT_SECONDS,

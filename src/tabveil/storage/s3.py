@@ -18,7 +18,7 @@ from botocore.exceptions import (
 )
 
 from tabveil.artifacts import atomic
-from tabveil.errors import ChecksumError, ObjectNotFoundError, ObjectTooLargeError, StorageError
+from tabveil.errors import ChecksumError, ObjectTooLargeError, StorageError
 from tabveil.storage.failures import at_border, error_code
 from tabveil.storage.object_store import ObjectInfo
 from tabveil.storage.publication import publish
@@ -38,7 +38,7 @@ class _Address(NamedTuple):
 
 
 class S3Store:
-    """An `ObjectStore` on a boto3 S3 client (see `tabveil.storage.connection.connect`)."""
+    """Buckets of versioned objects, on a boto3 S3 client (see `tabveil.storage.connection.connect`)."""
 
     def __init__(self, client: Any) -> None:
         self._client = client
@@ -87,21 +87,13 @@ class S3Store:
             f"cannot read s3://{bucket}/{key}: the connection broke off {DOWNLOAD_ATTEMPTS} times; try again"
         ) from broken
 
-    def put_new(self, bucket: str, key: str, path: Path, metadata: Mapping[str, str] | None = None) -> ObjectInfo:
-        """Upload under a key that is free; never overwrites.
-
-        Raises:
-            ObjectExistsError: the key is taken.
-            ChecksumError: what arrived is not what was sent.
-            StorageError: no such bucket, refused, or the connection broke off.
-            ArtifactError: `path` cannot be read.
-        """
-        return send(self._client, prepare(bucket, key, path, metadata, only_new=True))
-
     def put_version(self, bucket: str, key: str, path: Path, metadata: Mapping[str, str] | None = None) -> ObjectInfo:
         """Upload as the newest version of a key; older versions stay in a versioned bucket.
 
-        Raises: as `put_new`, without `ObjectExistsError`.
+        Raises:
+            ChecksumError: what arrived is not what was sent.
+            StorageError: no such bucket, refused, or the connection broke off.
+            ArtifactError: `path` cannot be read.
         """
         return send(self._client, prepare(bucket, key, path, metadata, only_new=False))
 
@@ -112,29 +104,6 @@ class S3Store:
             ObjectNotFoundError: no such bucket, key or version.
         """
         return describe(self._client, bucket, key, version_id)
-
-    def exists(self, bucket: str, key: str) -> bool:
-        """Whether the key has a current version. False, too, when there is no such bucket."""
-        try:
-            self.head(bucket, key)
-        except ObjectNotFoundError:
-            return False
-        return True
-
-    def list_objects(self, bucket: str, prefix: str = "") -> list[ObjectInfo]:
-        """Current objects below a prefix, sorted by key (without checksums and version ids).
-
-        Raises:
-            ObjectNotFoundError: no such bucket.
-        """
-        with at_border("list", bucket, prefix):
-            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
-            found = [
-                ObjectInfo(bucket=bucket, key=item["Key"], size_bytes=item["Size"], etag=item["ETag"].strip('"'))
-                for page in pages
-                for item in page.get("Contents", [])
-            ]
-        return sorted(found, key=lambda info: info.key)
 
     def ensure_bucket(self, bucket: str, *, versioned: bool = True) -> None:
         """Create a bucket that is not there, and switch versioning on if asked."""

@@ -18,6 +18,7 @@ __all__ = [
     "SampleCounts",
     "Synthesizer",
     "create_synthesizer",
+    "is_shareable",
     "load_synthesizer",
     "sample_chunks",
     "synthesizer_class",
@@ -59,3 +60,15 @@ def load_synthesizer(folder: Path) -> Synthesizer:
     if kind not in REGISTRY:
         raise ModelFileError(f"{folder} must hold a model of one of the kinds {sorted(REGISTRY)}, however: {kind!r}")
     return synthesizer_class(kind).load(folder)
+
+
+def is_shareable(folder: Path) -> bool:
+    """Whether a model folder may leave the machine, by what its `synthesizer.json` says; no model is opened.
+
+    Returns:
+        False for SDV's models, whose pickles hold values of the real table, and whenever the file does not say.
+
+    Raises:
+        ModelFileError: the folder is no model.
+    """
+    return read_manifest(folder).get("shareable") is True

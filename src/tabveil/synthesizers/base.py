@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
+import numpy as np
 import pandas as pd
 
 from tabveil.artifacts import atomic_folder, to_json
@@ -46,9 +47,14 @@ class Synthesizer(ABC):
 
     Args:
         config: settings of this kind; `config.name` equals the class's `name`.
+
+    Attributes:
+        shareable: whether the model folder holds nothing but protected statistics and no pickle, so that it may leave
+            the machine. Recorded in `synthesizer.json`; see `is_shareable`.
     """
 
     name: ClassVar[str]
+    shareable: ClassVar[bool] = True
 
     def __init__(self, config: SynthesizerConfig) -> None:
         self.config = config
@@ -67,11 +73,6 @@ class Synthesizer(ABC):
         if self._metadata is None:
             raise NotFittedError(f"synthesizer '{self.name}' must be fitted or loaded first: call fit()")
         return self._metadata
-
-    @property
-    def num_train_rows(self) -> int:
-        """Rows the model was fitted on."""
-        return self._num_train_rows
 
     @property
     def loss_curve(self) -> pd.DataFrame:
@@ -95,7 +96,7 @@ class Synthesizer(ABC):
             on_loss: called with every loss record as it comes.
 
         Raises:
-            TrainingError: too few rows, no or missing columns, or the loss is not finite.
+            TrainingError: too few rows, no or missing columns, infinite numbers, or the loss is not finite.
             SchemaError: values do not fit the declared types.
         """
         table = self._checked(real_data, metadata)
@@ -203,13 +204,21 @@ class Synthesizer(ABC):
                 f"the training table must have at least {self.config.min_rows} rows, however: {len(real_data)} "
                 "(synthesizer.min_rows sets the limit)"
             )
-        return canonical(real_data[names], metadata)
+        table = canonical(real_data[names], metadata)
+        infinite = [n for n in names if metadata[n].type is ColumnType.decimal and np.isinf(table[n]).any()]
+        if infinite:
+            raise TrainingError(
+                f"decimal columns must hold finite numbers, however infinite ones were found in: {infinite}; declare "
+                "minimum or maximum for these columns, or empty the cells in the source"
+            )
+        return table
 
     def _manifest(self, files: dict[str, str]) -> dict[str, Any]:
         return {
             "format": FORMAT,
             "version": FORMAT_VERSION,
             "kind": self.name,
+            "shareable": self.shareable,
             "config": dataclasses.asdict(self.config),
             "num_train_rows": self._num_train_rows,
             "totals": [{**dataclasses.asdict(t), "type": t.type.value, "parts": list(t.parts)} for t in self._totals],

@@ -14,6 +14,7 @@ import pandas as pd
 
 from tabveil.schema import ColumnType, ConstraintKind, ConstraintSpec, Metadata, SDType
 from tabveil.synthesizers.resolution import Resolution, learn_resolution
+from tabveil.synthesizers.values import from_floats, learned_as
 
 
 @dataclass(frozen=True)
@@ -30,8 +31,7 @@ class DerivedTotal:
         exact = np.zeros(len(table))
         for part in self.parts:
             exact = exact + table[part].to_numpy(dtype=np.float64, na_value=np.nan)
-        rounded = pd.Series(Resolution(self.decimals).round(exact), index=table.index)
-        return rounded.astype("Int64") if self.type is ColumnType.integer else rounded
+        return from_floats(Resolution(self.decimals).round(exact), self.type).set_axis(table.index)
 
 
 def derive_totals(real_data: pd.DataFrame, metadata: Metadata) -> tuple[DerivedTotal, ...]:
@@ -60,8 +60,7 @@ def add_totals(table: pd.DataFrame, totals: Iterable[DerivedTotal]) -> pd.DataFr
 
 def _derived(constraint: ConstraintSpec, real_data: pd.DataFrame, metadata: Metadata) -> DerivedTotal | None:
     total, parts = str(constraint.total), constraint.parts
-    numbers = (ColumnType.integer, ColumnType.decimal)
-    if any(metadata[n].sdtype is not SDType.numerical or metadata[n].type not in numbers for n in (total, *parts)):
+    if any(learned_as(metadata[name]) is not SDType.numerical for name in (total, *parts)):
         return None
     if total in parts or constraint.broken(real_data).any():
         return None
@@ -69,7 +68,7 @@ def _derived(constraint: ConstraintSpec, real_data: pd.DataFrame, metadata: Meta
         return None
     values = real_data[total].dropna().to_numpy(dtype=np.float64)
     kind = metadata[total].type
-    if not len(values) or np.isinf(values).any():
+    if not len(values):
         return None
     return DerivedTotal(total, tuple(parts), kind, learn_resolution(values, kind).decimals)
 

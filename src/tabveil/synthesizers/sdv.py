@@ -33,6 +33,7 @@ from tabveil.errors import ConfigError, ModelFileError, NotFittedError, Synthesi
 from tabveil.schema import Column, ColumnType, Metadata, SDType
 from tabveil.synthesizers.base import LossRecord, OnLoss, Synthesizer
 from tabveil.synthesizers.runtime import isolated
+from tabveil.synthesizers.values import INSTANTS, from_floats, learned_as, to_floats
 
 MODEL, TABLE = "model.pkl", "table"
 SDV_ERRORS = (
@@ -55,6 +56,7 @@ class SDVSynthesizer(Synthesizer):
     """
 
     config: SDVConfig
+    shareable: ClassVar[bool] = False
 
     def __init__(self, config: SynthesizerConfig) -> None:
         if not isinstance(config, SDVConfig):
@@ -73,9 +75,10 @@ class SDVSynthesizer(Synthesizer):
         if not self._columns:
             raise TrainingError("SDV needs a column that is neither empty nor a computed total, however there is none")
         frame = pd.DataFrame({c.name: _to_sdv(table[c.name], c) for c in self._columns})
+        kinds = {c.name: _sdtype(frame[c.name], c) for c in self._columns}
         with isolated(self.config.seed, self.config.num_threads, deterministic=False), _quiet(not progress):
             try:
-                model = self._build(_sdv_metadata(self._columns), progress)
+                model = self._build(_sdv_metadata(kinds), progress)
                 model.fit({TABLE: frame})
             except SDV_ERRORS as err:  # its messages quote values of the table: only the kind may pass
                 raise TrainingError(f"SDV must accept the table, however it raised {type(err).__name__}") from None
@@ -160,40 +163,39 @@ class SDVGaussianCopula(SDVSynthesizer):
         """Nothing: a copula is fitted in one step."""
 
 
-def _sdv_metadata(columns: list[Column]) -> Any:
-    described = {c.name: {"sdtype": _sdtype(c).value} for c in columns}
+def _sdv_metadata(kinds: dict[str, SDType]) -> Any:
+    described = {name: {"sdtype": kind.value} for name, kind in kinds.items()}
     return SDVMetadata.load_from_dict({"METADATA_SPEC_VERSION": "V1", "tables": {TABLE: {"columns": described}}})
 
 
-def _sdtype(column: Column) -> SDType:
-    """As our own engine reads it: text that is declared numerical is a category."""
-    if column.type is ColumnType.string:
-        return SDType.categorical
-    return column.sdtype
+def _sdtype(prepared: pd.Series[Any], column: Column) -> SDType:
+    """As our own engine reads the column; instants that went to numbers are numbers."""
+    kind = learned_as(column)
+    return SDType.numerical if kind is SDType.datetime and prepared.dtype.kind == "f" else kind
 
 
 def _to_sdv(series: pd.Series[Any], column: Column) -> pd.Series[Any]:
-    """Dtypes that SDV reads rightly: float64, datetime64[ns] (it takes microseconds for nanoseconds), else object."""
-    sdtype = _sdtype(column)
-    if sdtype is SDType.numerical:
-        return pd.Series(series.to_numpy(dtype=np.float64, na_value=np.nan))
-    if sdtype is SDType.datetime:
+    """Dtypes that SDV reads rightly: float64, datetime64[ns] (it takes microseconds for nanoseconds), else object.
+
+    Instants outside the years that nanoseconds hold (1677 to 2262) are given as microseconds since 1970.
+    """
+    kind = learned_as(column)
+    if kind is SDType.numerical:
+        return pd.Series(to_floats(series))
+    if kind is SDType.datetime:
         try:
             return pd.Series(series.to_numpy()).dt.as_unit("ns")
         except pd.errors.OutOfBoundsDatetime:
-            raise TrainingError(
-                f"column '{column.name}' must hold instants from 1678 to 2261 for SDV, however others were found: "
-                "use synthesizer=tvae"
-            ) from None
+            return pd.Series(to_floats(series))
     return series.astype("object").mask(series.isna(), None)
 
 
 def _from_sdv(series: pd.Series[Any], column: Column) -> pd.Series[Any]:
     """Values that `schema.canonical` accepts."""
-    if column.type is ColumnType.integer:
-        return series.astype("float64").round().astype("Int64")
-    if column.type in (ColumnType.date, ColumnType.datetime):
-        instants = pd.to_datetime(series)
+    if column.type in (ColumnType.integer, *INSTANTS) and series.dtype.kind == "f":
+        return from_floats(series.to_numpy(dtype=np.float64), column.type)
+    if column.type in INSTANTS:
+        instants = series.astype("datetime64[us]")
         return instants.dt.normalize() if column.type is ColumnType.date else instants
     return series
 

@@ -21,7 +21,7 @@ class ReportContext:
             Macie's shape (`findings.json`). Without it the report says that no scan was given.
         synthetic_pii: verdict on the synthetic table: ``unexplained``, ``explained``,
             ``real_identity_values_by_column``.
-        source: where the raw file came from: uri, version_id, sha256, bytes.
+        source: where the raw file came from: uri, version_id, sha256, size_bytes (`source.json`).
         counts: rows read, kept, rejected, duplicates.
         loss_curve: columns step, train, validation.
     """

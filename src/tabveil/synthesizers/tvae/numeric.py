@@ -16,9 +16,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tabveil.config import TVAEConfig
-from tabveil.errors import TrainingError
 from tabveil.schema import Column, ColumnType
 from tabveil.synthesizers.resolution import Resolution, learn_resolution
+from tabveil.synthesizers.values import from_floats, to_floats
 
 KNOT_ROWS = 5  # training values averaged in one knot, or `rare_threshold` if that is more
 ROWS_PER_KNOT = 10  # training values between two knots
@@ -135,7 +135,7 @@ class NumericCodec:
         if not len(spikes):
             return np.ones(len(values), dtype=np.int64)
         known = self.spike_values[spikes]
-        middles = (known[1:] + known[:-1]) / 2
+        middles = known[1:] / 2 + known[:-1] / 2
         return spikes[np.searchsorted(middles, values)]
 
     def _rank(self, values: Floats) -> Floats:
@@ -151,13 +151,11 @@ def fit_numeric(series: pd.Series[Any], column: Column, config: TVAEConfig, rng:
     Values in fewer than `rare_threshold` rows in all leave no trace: the column is then all missing. A remainder too
     small for a bin is moved to the nearest spike.
 
-    Raises:
-        TrainingError: the column holds an infinite value.
+    Args:
+        series: canonical dtype, no infinite value.
     """
     values = to_floats(series)
     values, num_rows = values[~np.isnan(values)], len(values)
-    if np.isinf(values).any():
-        raise TrainingError(f"column '{column.name}' must hold finite numbers, however infinite ones were found")
     num_missing = num_rows - len(values)
     if len(values) < config.rare_threshold:
         return _all_missing(column)
@@ -165,7 +163,7 @@ def fit_numeric(series: pd.Series[Any], column: Column, config: TVAEConfig, rng:
     spikes, loose = _split_spikes(values, num_rows, config)
     knots, num_bins = _knots(loose, config, rng)
     if not len(spikes) and not num_bins:  # few values, all different: one spike at their mean
-        spikes = resolution.round(np.array([values.mean()]))
+        spikes = resolution.round(np.array([(values / len(values)).sum()]))
     order_by = np.concatenate([spikes, _bin_centers(knots, num_bins)])
     order = np.argsort(order_by, kind="stable")
     codec = NumericCodec(
@@ -178,31 +176,10 @@ def fit_numeric(series: pd.Series[Any], column: Column, config: TVAEConfig, rng:
         knots=knots,
         resolution=resolution,
         center=float(np.median(order_by)),
-        scale=float(np.std(order_by)) or 1.0,
+        scale=_spread(order_by) or 1.0,
         emits_missing=num_missing >= config.rare_threshold,
     )
     return _with_slices(codec, values, column.type, config)
-
-
-def to_floats(series: pd.Series[Any]) -> Floats:
-    """Canonical numbers or instants (as microseconds since 1970) as float64, NaN when missing."""
-    if pd.api.types.is_datetime64_any_dtype(series.dtype):
-        whole = series.to_numpy(dtype="datetime64[us]").astype(np.int64).astype(np.float64)
-        return np.where(series.isna().to_numpy(), np.nan, whole)
-    return np.asarray(series.to_numpy(dtype=np.float64, na_value=np.nan), dtype=np.float64)
-
-
-def from_floats(values: Floats, kind: ColumnType) -> pd.Series[Any]:
-    """Inverse of `to_floats` in the canonical dtype of `kind`."""
-    if kind is ColumnType.decimal:
-        return pd.Series(values, dtype="float64")
-    missing = np.isnan(values)
-    whole = np.where(missing, 0, np.round(values)).astype(np.int64)
-    if kind is ColumnType.integer:
-        return pd.Series(pd.arrays.IntegerArray(whole, missing))
-    instants = whole.astype("datetime64[us]")
-    instants[missing] = np.datetime64("NaT")
-    return pd.Series(instants)
 
 
 def _all_missing(column: Column) -> NumericCodec:
@@ -229,9 +206,14 @@ def _knots(loose: Floats, config: TVAEConfig, rng: np.random.Generator) -> tuple
     num_bins = int(np.clip(len(loose) // config.min_bin_rows, 1, config.max_bins))
     per_bin = int(np.clip(len(loose) // num_bins // ROWS_PER_KNOT, 1, MAX_KNOTS_PER_BIN))
     starts = np.round(np.linspace(first, last - window + 1, num_bins * per_bin + 1)).astype(np.int64)
-    sums = np.concatenate([[0.0], np.cumsum(loose - loose[0])])
-    means = (sums[starts + window] - sums[starts]) / window + loose[0]
-    return np.maximum.accumulate(means), num_bins
+    windows = np.lib.stride_tricks.sliding_window_view(loose, window)[starts]
+    return np.maximum.accumulate((windows / window).sum(axis=1)), num_bins
+
+
+def _spread(values: Floats) -> float:
+    """Standard deviation, without an overflow for numbers around 1e300."""
+    largest = float(np.abs(values).max())
+    return float(np.std(values / largest)) * largest if largest else 0.0
 
 
 def _bin_centers(knots: Floats, num_bins: int) -> Floats:

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from tabveil.config import TVAEConfig
 from tabveil.schema import Column, ColumnType, Metadata, SDType
-from tabveil.synthesizers.tvae.numeric import NUM_FEATURES, NumericCodec, fit_numeric, from_floats, to_floats
+from tabveil.synthesizers.tvae.numeric import NUM_FEATURES, NumericCodec, fit_numeric
+from tabveil.synthesizers.values import INSTANTS, learned_as
 
 MISSING, RARE, FIRST_KEPT = 0, 1, 2
 OTHER = "other"
@@ -30,7 +31,7 @@ class CategoryCodec:
 
     Attributes:
         categories: kept values in order of their tokens, as str, int, float or bool (instants: microseconds).
-        rare_label: what the rare token reads if no category was kept; None: missing.
+        rare_label: what the rare token reads if no category was kept; None: missing (no text, or none in any row).
     """
 
     name: str
@@ -54,7 +55,7 @@ class CategoryCodec:
     def encode(self, series: pd.Series[Any]) -> NDArray[np.int64]:
         """Tokens, int64 (num_rows,); an unknown category is the rare token."""
         keys = _keys(series, self.type)
-        tokens = pd.Index(pd.Series(self.categories, dtype="object")).get_indexer(pd.Index(keys)) + FIRST_KEPT
+        tokens = pd.Index(self.categories, dtype="object").get_indexer(pd.Index(keys, dtype="object")) + FIRST_KEPT
         tokens[tokens < FIRST_KEPT] = RARE
         tokens[series.isna().to_numpy()] = MISSING
         return np.asarray(tokens, dtype=np.int64)
@@ -67,8 +68,14 @@ class CategoryCodec:
         if self.type is ColumnType.boolean:
             flags = np.array([False, False, *self.categories], dtype=bool)[tokens]
             return pd.Series(pd.arrays.BooleanArray(flags, tokens < FIRST_KEPT))
-        numbers = np.array([np.nan, np.nan, *self.categories], dtype=np.float64)
-        return from_floats(numbers[tokens], self.type)
+        if self.type is ColumnType.decimal:
+            return pd.Series(np.array([np.nan, np.nan, *self.categories], dtype=np.float64)[tokens])
+        whole, missing = np.array([0, 0, *self.categories], dtype=np.int64)[tokens], tokens < FIRST_KEPT
+        if self.type is ColumnType.integer:
+            return pd.Series(pd.arrays.IntegerArray(whole, missing))
+        instants = whole.astype("datetime64[us]")
+        instants[missing] = np.datetime64("NaT")
+        return pd.Series(instants)
 
 
 Codec = Union[NumericCodec, CategoryCodec]
@@ -154,7 +161,7 @@ def log_shares(tokenizer: Tokenizer, table: TokenTable, min_count: int) -> NDArr
 
 
 def _fit_column(series: pd.Series[Any], column: Column, config: TVAEConfig, rng: np.random.Generator) -> Codec:
-    if column.sdtype in (SDType.numerical, SDType.datetime) and column.type is not ColumnType.string:
+    if learned_as(column) in (SDType.numerical, SDType.datetime):
         return fit_numeric(series, column, config, rng)
     return fit_categories(series, column, config)
 
@@ -165,7 +172,7 @@ def fit_categories(series: pd.Series[Any], column: Column, config: TVAEConfig) -
     counts = pd.Series(keys, dtype="object").value_counts()
     ranked = sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))
     kept = tuple(key for key, count in ranked[: config.max_categories] if count >= config.rare_threshold)
-    label = OTHER if column.type is ColumnType.string else None
+    label = OTHER if column.type is ColumnType.string and keys else None
     while label in counts.index and label not in kept:
         label = f"{label}_"
     num_missing = int(series.isna().sum())
@@ -180,10 +187,10 @@ def _keys(series: pd.Series[Any], kind: ColumnType) -> list[Any]:
         return [None if missing else str(v) for v, missing in zip(series, series.isna(), strict=True)]
     if kind is ColumnType.boolean:
         return list(series.astype("object").mask(series.isna(), None))
-    numbers = to_floats(series)
     if kind is ColumnType.decimal:
-        return [float(v) for v in numbers]
-    return [None if np.isnan(v) else int(v) for v in numbers]
+        return [float(v) for v in series]
+    whole = series.astype("datetime64[us]").astype("int64") if kind in INSTANTS else series
+    return [None if missing else int(v) for v, missing in zip(whole, series.isna(), strict=True)]
 
 
 def _stack(parts: list[NDArray[np.float32]], num_rows: int, *inner: int) -> NDArray[np.float32]:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from tabveil.config import TVAEConfig
 from tabveil.errors import TrainingError
@@ -164,7 +165,7 @@ class _Run:
     def _average(self, step: int) -> None:
         decay = min(self.config.ema_decay, (1 + step) / (10 + step))
         current = [p.detach() for p in self.network.parameters()]
-        torch._foreach_lerp_(list(self.averaged.parameters()), current, 1 - decay)
+        get_ema_multi_avg_fn(decay)(list(self.averaged.parameters()), current, step)  # type: ignore[no-untyped-call]
 
     @torch.no_grad()
     def _validation_loss(self) -> float:

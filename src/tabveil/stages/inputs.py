@@ -1,0 +1,54 @@
+"""What several stages read, and the checks that it is what it claims to be."""
+
+from __future__ import annotations
+
+from tabveil.artifacts import Artifacts, read_json, read_parquet, require
+from tabveil.config import Config, project_root
+from tabveil.errors import ArtifactError, PrivacyError
+from tabveil.pii import IdentityDigests, load_key
+from tabveil.provenance import sha256_of
+from tabveil.schema import Metadata
+
+
+def load_metadata(config: Config, artifacts: Artifacts) -> Metadata:
+    """Metadata of the clean table.
+
+    Raises:
+        ArtifactError: missing, or of another dataset than the configuration's.
+    """
+    metadata = Metadata.from_json(require(artifacts.metadata, "verify").read_text(encoding="utf-8"))
+    if metadata.dataset != config.dataset.name:
+        raise ArtifactError(
+            f"{artifacts.metadata} describes dataset '{metadata.dataset}', however the configuration says "
+            f"'{config.dataset.name}': python -m tabveil.use dataset={config.dataset.name}, then dvc repro"
+        )
+    return metadata
+
+
+def load_digests(config: Config, artifacts: Artifacts) -> IdentityDigests:
+    """Keyed digests of the real identity values.
+
+    Raises:
+        KeyUnavailableError: there is no usable key, or they were made with another one.
+        ArtifactError: missing.
+    """
+    key = load_key(config.pii.key_env, project_root() / config.pii.key_file)
+    return IdentityDigests.from_frame(read_parquet(artifacts.identity_digests, "verify"), key)
+
+
+def require_scanned(artifacts: Artifacts) -> None:
+    """Refuse tables that no complete scan has cleared.
+
+    Raises:
+        PrivacyError: the scan did not finish, or was of other files than the ones that are there.
+        ArtifactError: there is no report.
+    """
+    report = read_json(artifacts.findings, "verify")
+    complete = report.get("after", {}).get("complete") is True
+    scanned = report.get("scanned", {})
+    for path in (artifacts.train_data, artifacts.holdout_data):
+        if not complete or scanned.get(path.name) != sha256_of(require(path, "verify")):
+            raise PrivacyError(
+                f"{artifacts.findings} must report a complete scan of {path.name} as it is, however it does not: "
+                "run the stage 'verify' again"
+            )
