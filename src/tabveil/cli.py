@@ -51,7 +51,8 @@ def foreign(err: Exception) -> str:
     if isinstance(err, OSError) and err.errno is not None:
         return f"{err.strerror}: {err.filename}" if err.filename else str(err.strerror)
     frames = traceback.extract_tb(err.__traceback__)
-    own = [frame for frame in frames if "tabveil" in Path(frame.filename).parts] or frames
+    package = Path(__file__).parent
+    own = [f for f in frames if package in Path(f.filename).parents and f.filename != __file__] or frames[1:] or frames
     where = f"{Path(own[-1].filename).name}:{own[-1].lineno}" if own else "unknown place"
     return (
         f"unexpected {type(err).__name__} at {where}; set {DEBUG_VARIABLE}=1 to see the traceback, "

@@ -18,6 +18,7 @@ from tabveil.config import Config, DatasetConfig, project_root
 from tabveil.pii import (
     IdentityDigests,
     apply_policies,
+    check_headers,
     check_tolerated,
     load_key,
     resolve_policies,
@@ -35,6 +36,7 @@ def run(config: Config, artifacts: Artifacts) -> None:
     table = read_parquet(artifacts.table, "preprocess")[list(dataset.columns)]
     headers = original_names(read_json(artifacts.profile, "preprocess"))
     table = table[[name for name in headers if name in dataset.columns]]
+    check_headers(headers.values())
     key = load_key(options.key_env, project_root() / options.key_file)
 
     before = scan_table(table, timeout_seconds=options.timeout_seconds, headers=headers)
