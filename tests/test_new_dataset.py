@@ -2,12 +2,15 @@ import subprocess
 import sys
 from dataclasses import fields
 
+import duckdb
+import pyarrow as pa
 import pytest
 from omegaconf import OmegaConf
 
 from tabveil.config import CsvConfig, DatasetConfig, SourceConfig
 from tabveil.errors import ConfigError, UnreadableFileError
 from tabveil.new_dataset import add_dataset, main
+from tabveil.pii import check_types
 from tabveil.schema import Action, ColumnSpec, ConstraintSpec, PolicySpec
 
 ROWS = "Customer ID,E-Mail,Amount\n" + "".join(f"C{n:04d},person{n}@example.org,{n}.5\n" for n in range(60))
@@ -30,6 +33,17 @@ def source(tmp_path):
 
 def files(root):
     return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file())
+
+
+def failed(capsys, path):
+    with pytest.raises(SystemExit) as caught:
+        main([str(path)])
+    assert caught.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("error: ")
+    assert captured.err.count("\n") == 1
+    return captured
 
 
 def test_main_writes_both_files_and_says_what_comes_next(project, source, capsys):
@@ -83,18 +97,91 @@ def test_add_dataset_writes_nothing_when_it_fails(project, tmp_path):
 @pytest.mark.parametrize("content", [b"", b"a,b\n", b"PK\x03\x04zip"])
 def test_main_reports_one_line(project, tmp_path, capsys, content):
     (tmp_path / "bad.csv").write_bytes(content)
-    assert main([str(tmp_path / "bad.csv")]) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
+    captured = failed(capsys, tmp_path / "bad.csv")
     assert captured.err.startswith("error: bad.csv must")
-    assert captured.err.count("\n") == 1
-    assert main([str(tmp_path / "absent.csv")]) == 2
+    failed(capsys, tmp_path / "absent.csv")
+
+
+HEADERLESS = [
+    "C1,anna.schmidt@web.de,5\n" + "C2,jo@web.de,6\n" * 30,
+    "C1,4111111111111111,5\nC2,5500000000000004,6\n",
+    "7;1984-03-02;52000,50\n" + "8;1985-04-03;61000,25\n" * 30,
+]
+
+
+@pytest.mark.parametrize("content", HEADERLESS)
+def test_file_without_a_header_is_refused_and_no_value_is_shown(project, tmp_path, capsys, content):
+    path = tmp_path / "headless.csv"
+    path.write_text(content)
+    message = failed(capsys, path).err
+    assert "the first line looks like a record, not a header: add a header line" in message
+    assert not any(value in message for value in ("anna", "4111", "1984", "52000"))
+    assert files(project) == ["conf/config.yaml"]
+
+
+def test_open_end_is_no_trouble(project, tmp_path):
+    path = tmp_path / "accounts.csv"
+    path.write_text("branch,valid_to\n" + "".join(f"{n % 3},{2000 + n}-12-31\n{n % 3},9999-12-31\n" for n in range(40)))
+    assert main([str(path)]) == 0
+
+
+@pytest.mark.parametrize("error", [duckdb.ConversionException, pa.ArrowInvalid, UnicodeError, OverflowError, OSError])
+def test_foreign_error_is_one_line_without_its_text(project, source, capsys, monkeypatch, error):
+    def broken(*_args):
+        raise error("Could not convert string 'anna@web.de'")
+
+    monkeypatch.setattr("tabveil.ingest.draft.typed_sample", broken)
+    message = failed(capsys, source).err
+    assert error.__name__ in message
+    assert "anna" not in message
+    assert files(project) == ["conf/config.yaml"]
+
+
+def test_directory_is_refused_in_one_line(project, tmp_path, capsys):
+    failed(capsys, tmp_path)
+
+
+@pytest.mark.parametrize("step", ["data", "conf/dataset"])
+def test_nothing_is_left_when_a_write_fails(project, source, step):
+    blocked = project / step
+    blocked.parent.mkdir(exist_ok=True)
+    blocked.write_text("a file where a folder is wanted")
+    with pytest.raises(OSError, match="exists"):
+        add_dataset(source, project)
+    assert files(project) == sorted(["conf/config.yaml", step])
+
+
+def test_copy_is_taken_back_when_the_configuration_cannot_take_its_place(project, source):
+    (project / "conf" / "dataset" / "mine.yaml" / "x").mkdir(parents=True)
+    with pytest.raises(OSError, match="directory"):
+        add_dataset(source, project, name="mine", force=True)
+    assert files(project) == ["conf/config.yaml"]
+
+
+def test_drafts_declare_known_types_only(project, tmp_path):
+    path = tmp_path / "people.csv"
+    path.write_text(
+        "client_id,city,zip,age,sex,job,national_id,note\n"
+        + "".join(
+            f"K{n:04d},Town {n % 4},{10_000 + n % 9},{20 + n % 50},{'mf'[n % 2]},job {n % 3},"
+            f"{f'5{n % 10}1-22-{1000 + n}' if n % 2 else f'00{1 + n % 9}1{60 + n % 30}{n:06d}'},spoke to Anna Schmidt {n}\n"
+            for n in range(200)
+        )
+    )
+    made = add_dataset(path, project)
+    text = made.config_path.read_text()
+    dataset = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(DatasetConfig), OmegaConf.create(text)))
+    check_types(dataset, ())
+    declared = {name: spec.semantic_type for name, spec in dataset.columns.items()}
+    assert declared == {
+        "client_id": "UNIQUE_IDENTIFIER", "city": "CITY", "zip": "POSTAL_CODE", "age": "AGE", "sex": "GENDER",
+        "job": "JOB_TITLE", "national_id": "NATIONAL_ID", "note": "FREE_TEXT",
+    }  # fmt: skip
 
 
 def test_main_outside_a_project(source, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("TABVEIL_ROOT", str(tmp_path))
-    assert main([str(source)]) == 2
-    assert "no conf/config.yaml" in capsys.readouterr().err
+    assert "no conf/config.yaml" in failed(capsys, source).err
 
 
 def test_command_line_help():

@@ -8,28 +8,23 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import os
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import duckdb
 import pandas as pd
-import pyarrow as pa
 
 from tabveil.artifacts import atomic
+from tabveil.cli import process_border
 from tabveil.config import PIIConfig, project_root
-from tabveil.errors import ConfigError, TabVeilError
+from tabveil.errors import ConfigError
 from tabveil.ingest.draft import Draft, draft_dataset
 from tabveil.ingest.names import snake_case
 from tabveil.ingest.roles import Found
 from tabveil.pii import check_headers, scan_table, suggest_types
 from tabveil.schema import NAME_PATTERN
-
-# what the libraries below raise on a broken file or disk; their messages may quote cells and are never shown
-FOREIGN_ERRORS = (OSError, ValueError, ArithmeticError, MemoryError, duckdb.Error, pa.ArrowException)
 
 
 @dataclass(frozen=True)
@@ -99,16 +94,6 @@ def _scan(table: pd.DataFrame, headers: Mapping[str, str]) -> dict[str, Found]:
     return {item.column: Found(item.type, item.in_text, item.quasi) for item in suggest_types(result)}
 
 
-def _without_values(path: Path, error: Exception) -> str:
-    """One line for a library's error: what failed, never its message; the file only where the system names it."""
-    if isinstance(error, OSError) and error.errno is not None:
-        return f"{error.filename or path.name}: {os.strerror(error.errno)}"
-    return (
-        f"{path.name} must be a table that can be read, however reading it ended in {type(error).__name__}: "
-        "look at its encoding and its cells, or save it anew as CSV"
-    )
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m tabveil.new_dataset",
@@ -123,20 +108,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Command line; returns the exit code: 0, or 2 with one line on stderr."""
+    """Command line; every error is one line without any value of the file (`tabveil.cli`)."""
     asked = _parser().parse_args(arguments)
-    try:
+    with process_border():
         made = add_dataset(asked.path, project_root(), name=asked.name, force=asked.force)
-    except TabVeilError as err:
-        print(f"error: {err}", file=sys.stderr)
-        return 2
-    except FOREIGN_ERRORS as err:
-        print(f"error: {_without_values(asked.path, err)}", file=sys.stderr)
-        return 2
-    print(f"wrote {made.config_path} and {made.data_path}\n\nassumed:")
-    for assumption in made.draft.assumptions:
-        print(f"  - {assumption}")
-    print(f"\nread the file, correct what is wrong, then:\n  make run DATASET={made.name}")
+        print(f"wrote {made.config_path} and {made.data_path}\n\nassumed:")
+        for assumption in made.draft.assumptions:
+            print(f"  - {assumption}")
+        print(f"\nread the file, correct what is wrong, then:\n  make run DATASET={made.name}")
     return 0
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from tabveil.errors import UnreadableFileError
-from tabveil.ingest.dialect import detect_dialect, detect_encoding, inspect_dialect, number_notation
+from tabveil.ingest.dialect import detect_encoding, inspect_dialect, number_notation
 
 
 def written(tmp_path, text, encoding="utf-8"):
@@ -35,10 +35,10 @@ def test_detect_encoding_reads_to_the_end(tmp_path):
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
-def test_detect_dialect_delimiter(tmp_path, delimiter):
+def test_inspect_dialect_delimiter(tmp_path, delimiter):
     rows = [["id", "name", "amount"], ["1", "a b", "2"], ["2", "c", "3"]]
     path = written(tmp_path, "\n".join(delimiter.join(row) for row in rows))
-    assert detect_dialect(path).delimiter == delimiter
+    assert inspect_dialect(path).csv.delimiter == delimiter
 
 
 @pytest.mark.parametrize(
@@ -57,8 +57,8 @@ def test_detect_dialect_delimiter(tmp_path, delimiter):
         ("ip,v\n10.0.0.1,1\n10.0.0.2,2\n", ",", '"', ".", None),
     ],
 )
-def test_detect_dialect_nasty(tmp_path, text, delimiter, quote, decimal, thousands):
-    csv = detect_dialect(written(tmp_path, text))
+def test_inspect_dialect_nasty(tmp_path, text, delimiter, quote, decimal, thousands):
+    csv = inspect_dialect(written(tmp_path, text)).csv
     assert (csv.delimiter, csv.quote, csv.decimal, csv.thousands) == (delimiter, quote, decimal, thousands)
 
 
@@ -74,7 +74,7 @@ def test_number_notation_with_contradicting_marks_says_so():
     assert "both" in notes[0]
 
 
-def test_detect_dialect_refuses_prose(tmp_path):
+def test_inspect_dialect_refuses_prose(tmp_path):
     text = "Dear all,\nplease find, below, the list\none, two, three, four\nregards\n"
     with pytest.raises(UnreadableFileError, match="is it a table"):
-        detect_dialect(written(tmp_path, text))
+        inspect_dialect(written(tmp_path, text))

@@ -1,4 +1,3 @@
-import dataclasses
 import datetime
 import random
 from collections import Counter
@@ -12,18 +11,11 @@ from tabveil.errors import UnreadableFileError
 from tabveil.ingest.draft import draft_dataset
 from tabveil.ingest.guess import guess_column
 from tabveil.ingest.guess_dates import guess_formats
+from tabveil.ingest.roles import Found
 from tabveil.preprocess import preprocess
 from tabveil.schema import Action, ColumnType, Generalisation, SDType
 
 NULLS = frozenset(["", "NA", "-"])
-
-
-@dataclasses.dataclass
-class FakeFinding:
-    column: str
-    type: str
-    share: float = 1.0
-    in_text: bool = False
 
 
 def guessed(values, name="v", csv=None):
@@ -167,7 +159,7 @@ def test_draft_transactions(tmp_path):
 
     def scan(table, headers):
         seen.update(table=table, headers=headers)
-        return [FakeFinding("e_mail", "EMAIL_ADDRESS"), FakeFinding("memo", "NAME", 0.1, in_text=True)]
+        return {"e_mail": Found("EMAIL_ADDRESS"), "memo": Found("NAME", in_text=True)}
 
     draft, dataset, path = drafted(tmp_path, transactions(), scan)
     columns = dataset.columns
@@ -190,18 +182,42 @@ def test_draft_transactions(tmp_path):
 
 def test_draft_date_of_birth_keeps_its_year(tmp_path):
     text = "dob,x\n" + "".join(f"{1950 + n % 40}-01-{1 + n % 28:02d},{n}\n" for n in range(60))
-    _, dataset, _ = drafted(tmp_path, text, lambda *_: [FakeFinding("dob", "DATE_OF_BIRTH")])
+    _, dataset, _ = drafted(tmp_path, text, lambda *_: {"dob": Found("DATE_OF_BIRTH")})
     assert dataset.columns["dob"].policy.method is Generalisation.year
 
 
-def test_draft_strongest_finding_wins(tmp_path):
-    found = [
-        FakeFinding("x", "NAME", 0.9, in_text=True),
-        FakeFinding("x", "PHONE_NUMBER", 0.3),
-        FakeFinding("x", "A", 0.2),
-    ]
-    _, dataset, _ = drafted(tmp_path, "x,y\n1 2,3\n4 5,6\n", lambda *_: found)
-    assert dataset.columns["x"].semantic_type == "PHONE_NUMBER"
+def test_draft_names_quasi_identifiers_where_their_values_agree(tmp_path):
+    def row(n):
+        return (
+            f"K{n:04d},{'Berlin' if n % 2 else f'Village {n}'},{n % 9:05d},{20 + n % 50},{n % 7},{'mf'[n % 2]},x{n % 3}"
+        )
+
+    text = "client_id,city,zip,age,land,sex,state\n" + "".join(row(n) + "\n" for n in range(400))
+    quasi = dict(client_id="UNIQUE_IDENTIFIER", city="CITY", zip="POSTAL_CODE", age="AGE", land="COUNTRY", sex="GENDER")
+    found = {name: Found(type_, quasi=True) for name, type_ in {**quasi, "state": "UNIQUE_IDENTIFIER"}.items()}
+    draft, dataset, _ = drafted(tmp_path, text, lambda *_: found)
+    columns = dataset.columns
+    assert {name for name, spec in columns.items() if spec.semantic_type} == {"client_id", "city", "zip", "age", "sex"}
+    assert (columns["client_id"].sdtype, columns["client_id"].policy.action) == (SDType.id, Action.regenerate)
+    for name in ("city", "zip"):
+        assert columns[name].semantic_type == quasi[name]
+        assert (columns[name].policy.method, columns[name].policy.min_count) == (Generalisation.frequent, 20)
+    assert columns["age"].policy is None
+    assert "sex: looks like GENDER" in draft.assumptions
+
+
+def test_draft_says_nothing_where_nothing_follows(tmp_path):
+    draft, _, _ = drafted(tmp_path, "month,x\n" + "".join(f"2024-0{1 + n % 3}-01,{n}\n" for n in range(60)))
+    assert "month: 3 different dates: a category" in draft.assumptions
+    assert not any("None" in assumption for assumption in draft.assumptions)
+
+
+def test_draft_reads_an_open_end(tmp_path):
+    seen = []
+    text = "valid_to,x\n" + "".join(f"{2000 + n}-12-31,{n}\n9999-12-31,{n}\n" for n in range(30))
+    _, dataset, path = drafted(tmp_path, text, lambda table, _: seen.append(table) or {})
+    assert str(seen[0]["valid_to"].max().date()) == "9999-12-31"
+    assert preprocess(path, dataset, PreprocessConfig()).table["valid_to"].max().year == 9999
 
 
 def test_draft_many_levels(tmp_path):

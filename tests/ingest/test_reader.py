@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from tabveil.config import CsvConfig, FileFormat
 from tabveil.errors import UnreadableFileError
-from tabveil.ingest.reader import load_raw, read_header, read_records
+from tabveil.ingest.reader import load_raw, read_records
 
 
 def load(path, content, csv=None, format=FileFormat.csv):
@@ -94,11 +94,6 @@ def test_load_raw_spans_chunks(tmp_path):
     raw, rows, malformed = load(tmp_path / "t", content)
     assert (raw.num_rows, len(malformed)) == (20_000, 20)
     assert [row[0] for row in rows if row[1] == "19999"] == [20_000]
-
-
-def test_read_header(tmp_path):
-    (tmp_path / "t").write_text("x;y\n1;2\n")
-    assert read_header(tmp_path / "t", CsvConfig(delimiter=";")) == ("x", "y")
 
 
 def test_load_raw_parquet_is_lossless_text(tmp_path):

@@ -3,10 +3,19 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
 
 from tabveil.config import DatasetConfig
 from tabveil.errors import ConfigError, PolicyViolationError, SchemaError
-from tabveil.pii import ScanResult, apply_policies, check_tolerated, resolve_policies, scan_table
+from tabveil.pii import (
+    ScanResult,
+    apply_policies,
+    check_tolerated,
+    check_types,
+    resolve_policies,
+    scan_table,
+    suggest_types,
+)
 from tabveil.pii.transform import pseudonyms
 from tabveil.schema import (
     Action,
@@ -72,7 +81,6 @@ def test_declared_policy_wins_over_the_default():
     [
         (ColumnSpec(semantic_type="NAME"), Action.regenerate),
         (ColumnSpec(semantic_type="FREE_TEXT"), Action.regenerate),
-        (ColumnSpec(semantic_type="NEVER_HEARD_OF"), Action.regenerate),
         (ColumnSpec(semantic_type="CITY"), Action.regenerate),
         (ColumnSpec(type=ColumnType.date, semantic_type="DATE_OF_BIRTH"), Action.generalise),
         (ColumnSpec(semantic_type="DATE_OF_BIRTH"), Action.regenerate),
@@ -102,6 +110,72 @@ def test_clean_table_of_people_passes_and_its_metadata_describes_every_column(pe
     assert clean["date_of_birth"].tolist() == people["date_of_birth"].dt.year.tolist()
     pd.testing.assert_frame_equal(canonical(clean, metadata), clean)
     check_tolerated(scan(clean), (), metadata)
+
+
+@pytest.mark.parametrize("semantic_type", ["STATE", "GENDER", "NAME"])
+def test_reason_excuses_only_the_declared_semantic_type(people, key, semantic_type):
+    policy = None if semantic_type != "NAME" else PolicySpec(reason="public register")
+    dataset = dataset_of(e_mail=ColumnSpec(semantic_type=semantic_type, policy=policy))
+    with pytest.raises(PolicyViolationError, match="e_mail .*add `semantic_type: EMAIL_ADDRESS`"):
+        resolve_policies(dataset, scan(people[["e_mail"]]))
+    clean, columns = apply(people[["e_mail"]], dataset, key)
+    assert columns[0].reason
+    with pytest.raises(PolicyViolationError, match="e_mail: EMAIL_ADDRESS in 1500 cells"):
+        check_tolerated(scan(clean), (), Metadata("small", columns))
+
+
+def test_reason_without_a_semantic_type_excuses_nothing(people):
+    dataset = dataset_of(e_mail=ColumnSpec(policy=PolicySpec(reason="needed")))
+    with pytest.raises(PolicyViolationError, match="e_mail"):
+        resolve_policies(dataset, scan(people[["e_mail"]]))
+
+
+def test_national_id_stands_for_the_ids_of_every_country(people, key):
+    spec = ColumnSpec(semantic_type="NATIONAL_ID", policy=PolicySpec(reason="test numbers"))
+    dataset = dataset_of(national_id=spec)
+    resolve_policies(dataset, scan(people[["national_id"]]))
+    clean, columns = apply(people[["national_id"]], dataset, key)
+    check_tolerated(scan(clean), (), Metadata("small", columns))
+
+
+def test_tolerated_types_need_no_declaration(people):
+    dataset = dataset_of(e_mail=ColumnSpec())
+    assert resolve_policies(dataset, scan(people[["e_mail"]]), ["EMAIL_ADDRESS"])["e_mail"].action is Action.keep
+
+
+def test_misspelt_types_are_refused():
+    dataset = dataset_of(e_mail=ColumnSpec(semantic_type="EMAL_ADDRESS"))
+    with pytest.raises(ConfigError, match=r"columns\.e_mail\.semantic_type .*EMAL_ADDRESS \(did you mean EMAIL_ADD"):
+        resolve_policies(dataset, NOTHING)
+    with pytest.raises(ConfigError, match=r"pii\.tolerated_types .*EMIAL"):
+        check_tolerated(NOTHING, ["EMIAL"], Metadata("small", ()))
+    with pytest.raises(ConfigError, match=r"pii\.tolerated_types"):
+        check_types(dataset_of(c=ColumnSpec()), ["EMIAL"])
+    check_types(dataset_of(c=ColumnSpec(semantic_type="CITY"), d=ColumnSpec()), ["NAME"])
+
+
+def test_types_of_the_sample_are_known(repository):
+    shape = OmegaConf.structured(DatasetConfig)
+    loans = OmegaConf.to_object(OmegaConf.merge(shape, OmegaConf.load(repository / "conf/dataset/loans.yaml")))
+    check_types(loans, ())
+
+
+def test_suggestion_is_national_id_where_countries_mix(people):
+    suggested = {item.column: item for item in suggest_types(scan(people))}
+    assert suggested["national_id"].semantic_type == "NATIONAL_ID"
+    assert (suggested["note"].semantic_type, suggested["note"].in_text) == ("FREE_TEXT", True)
+    assert suggested["e_mail"].semantic_type == "EMAIL_ADDRESS"
+    assert (suggested["city"].semantic_type, suggested["city"].quasi) == ("CITY", True)
+    one_country = scan(pd.DataFrame({"id_card": [f"5{n % 10}1-22-{1000 + n}" for n in range(50)]}))
+    assert [item.type for item in suggest_types(one_country)] == ["USA_SOCIAL_SECURITY_NUMBER"]
+
+
+def test_months_of_dates_beyond_nanoseconds(key):
+    table = pd.DataFrame({"to": pd.Series(["9999-12-31", "0001-02-03", None], dtype="datetime64[us]")})
+    policy = PolicySpec(action=Action.generalise, method=Generalisation.month)
+    clean, _ = apply(table, dataset_of(to=ColumnSpec(type=ColumnType.date, policy=policy)), key)
+    assert clean["to"].dtype == "datetime64[us]"
+    assert clean["to"].astype(str).tolist() == ["9999-12-01", "0001-02-01", "NaT"]
 
 
 def test_every_generalisation(key):

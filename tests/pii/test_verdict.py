@@ -5,6 +5,7 @@ import sys
 import pandas as pd
 import pytest
 
+from tabveil.config import DatasetConfig
 from tabveil.errors import ScanIncompleteError
 from tabveil.pii import (
     IdentityDigests,
@@ -14,7 +15,7 @@ from tabveil.pii import (
     resolve_policies,
     scan_table,
 )
-from tabveil.schema import Metadata
+from tabveil.schema import ColumnSpec, Metadata, PolicySpec
 
 
 @pytest.fixture
@@ -83,3 +84,13 @@ def test_room_imports_nothing_heavy():
         "assert not heavy, heavy"
     )
     subprocess.run([sys.executable, "-W", "error", "-c", code], check=True)
+
+
+def test_reason_excuses_only_the_declared_type_in_the_synthetic_table_too(people, key):
+    spec = ColumnSpec(semantic_type="STATE")
+    dataset = DatasetConfig(name="small", columns={"state": spec})
+    table = pd.DataFrame({"state": ["OH"] * 450 + [f"jo{n}@acme.org" for n in range(50)]})
+    _, columns = apply_policies(table, dataset, {"state": PolicySpec(reason="shared by many")}, {}, key)
+    digests = IdentityDigests.build(table, columns, key)
+    verdict = check_synthetic(scan_table(table, timeout_seconds=60), table, Metadata("small", columns), digests)
+    assert [(f.column, f.type) for f in verdict.unexplained] == [("state", "EMAIL_ADDRESS")]

@@ -34,3 +34,7 @@ def test_to_dict_hides_categories():
         {"a": ColumnStatistics(fill="x", fill_kind="mode", secret=True), "b": ColumnStatistics(low=0, high=1)}
     ).to_dict()
     assert record == {"columns": {"a": {"mode": "(not shown)"}, "b": {"clip": [0, 1]}}, "signs": {}}
+
+
+def test_a_range_too_small_to_divide_is_not_rounded():
+    assert rounding_step(0.0, 5e-324) == 0

@@ -19,6 +19,7 @@ from tabveil.ingest.reader import RawTable
 from tabveil.schema import ColumnSpec, ColumnType, ConstraintKind, ConstraintSpec
 
 _VALUE_SIGNS = re.compile(r"[\d@]")  # an undeclared header with one may be a value of a file without a header line
+_DROPPED = "{type: string, policy: {action: drop}}"
 _NUMERIC = (ColumnType.integer, ColumnType.decimal)
 _TEMPORAL = (ColumnType.date, ColumnType.datetime)
 
@@ -112,11 +113,12 @@ def _check_columns(names: Sequence[str], headers: Sequence[str], dataset: Datase
             f"dataset.columns (csv.delimiter is {dataset.csv.delimiter!r})"
         )
     if extra:
-        listed = ", ".join(f"column {at} ({name})" if plain else f"column {at}" for name, (at, plain) in extra.items())
+        lines = [f"{name}: {_DROPPED}" if plain else f"column {at}: {_DROPPED}" for name, (at, plain) in extra.items()]
+        hidden = "" if all(plain for _, plain in extra.values()) else " (headers with digits are not shown)"
         raise SchemaError(
             f"dataset '{dataset.name}': {len(extra)} columns of the file are not declared, so nothing says whether "
-            f"they are personal: {listed}; add a line `<name>: {{type: string, policy: {{action: drop}}}}` for each "
-            "below dataset.columns, or a header line to the file if it has none"
+            f"they are personal; add below dataset.columns: {'; '.join(lines)}{hidden}; a file without a header line "
+            "needs one"
         )
 
 

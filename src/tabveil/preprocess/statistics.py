@@ -11,6 +11,8 @@ import math
 from dataclasses import dataclass, field
 from typing import Any
 
+_SMALLEST_STEP = 1e-300  # below it, a range is no range: its thousandth is not a number one can divide by
+
 
 @dataclass(frozen=True)
 class ColumnStatistics:
@@ -52,9 +54,9 @@ class Statistics:
 
 
 def rounding_step(low: float, high: float) -> float:
-    """The power of ten just below a thousandth of the range; 0 for a constant column (no rounding)."""
-    spread = high - low
-    return 10.0 ** math.floor(math.log10(spread / 1000)) if spread > 0 and math.isfinite(spread) else 0.0
+    """The power of ten just below a thousandth of the range; 0 (no rounding) for a constant or next to constant one."""
+    part = (high - low) / 1000
+    return 10.0 ** math.floor(math.log10(part)) if part > _SMALLEST_STEP and math.isfinite(part) else 0.0
 
 
 def round_to(value: float, step: float, direction: str = "nearest") -> float:

@@ -680,9 +680,23 @@ SELECT
   CASE LOWER(`t0`.`active`)
     WHEN '1'
     THEN TRUE
+    WHEN 'có'
+    THEN TRUE
+    WHEN 'ja'
+    THEN TRUE
+    WHEN 'oui'
+    THEN TRUE
+    WHEN 'si'
+    THEN TRUE
+    WHEN 'sí'
+    THEN TRUE
     WHEN 't'
     THEN TRUE
     WHEN 'true'
+    THEN TRUE
+    WHEN 'vrai'
+    THEN TRUE
+    WHEN 'wahr'
     THEN TRUE
     WHEN 'y'
     THEN TRUE
@@ -692,11 +706,21 @@ SELECT
     THEN FALSE
     WHEN 'f'
     THEN FALSE
+    WHEN 'falsch'
+    THEN FALSE
     WHEN 'false'
+    THEN FALSE
+    WHEN 'faux'
+    THEN FALSE
+    WHEN 'không'
     THEN FALSE
     WHEN 'n'
     THEN FALSE
+    WHEN 'nein'
+    THEN FALSE
     WHEN 'no'
+    THEN FALSE
+    WHEN 'non'
     THEN FALSE
     ELSE CAST(NULL AS BOOLEAN)
   END AS `active`,
