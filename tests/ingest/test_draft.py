@@ -193,7 +193,8 @@ def test_draft_names_quasi_identifiers_where_their_values_agree(tmp_path):
         )
 
     text = "client_id,city,zip,age,land,sex,state\n" + "".join(row(n) + "\n" for n in range(400))
-    quasi = dict(client_id="UNIQUE_IDENTIFIER", city="CITY", zip="POSTAL_CODE", age="AGE", land="COUNTRY", sex="GENDER")
+    quasi = {"client_id": "UNIQUE_IDENTIFIER", "city": "CITY", "zip": "POSTAL_CODE"}
+    quasi |= {"age": "AGE", "land": "COUNTRY", "sex": "GENDER"}
     found = {name: Found(type_, quasi=True) for name, type_ in {**quasi, "state": "UNIQUE_IDENTIFIER"}.items()}
     draft, dataset, _ = drafted(tmp_path, text, lambda *_: found)
     columns = dataset.columns

@@ -116,7 +116,7 @@ def test_clean_table_of_people_passes_and_its_metadata_describes_every_column(pe
 def test_reason_excuses_only_the_declared_semantic_type(people, key, semantic_type):
     policy = None if semantic_type != "NAME" else PolicySpec(reason="public register")
     dataset = dataset_of(e_mail=ColumnSpec(semantic_type=semantic_type, policy=policy))
-    with pytest.raises(PolicyViolationError, match="e_mail .*add `semantic_type: EMAIL_ADDRESS`"):
+    with pytest.raises(PolicyViolationError, match=r"e_mail .*add `semantic_type: EMAIL_ADDRESS`"):
         resolve_policies(dataset, scan(people[["e_mail"]]))
     clean, columns = apply(people[["e_mail"]], dataset, key)
     assert columns[0].reason
@@ -175,7 +175,7 @@ def test_months_of_dates_beyond_nanoseconds(key):
     policy = PolicySpec(action=Action.generalise, method=Generalisation.month)
     clean, _ = apply(table, dataset_of(to=ColumnSpec(type=ColumnType.date, policy=policy)), key)
     assert clean["to"].dtype == "datetime64[us]"
-    assert clean["to"].astype(str).tolist() == ["9999-12-01", "0001-02-01", "NaT"]
+    assert clean["to"].to_numpy().astype("datetime64[D]").astype(str).tolist() == ["9999-12-01", "0001-02-01", "NaT"]
 
 
 def test_every_generalisation(key):

