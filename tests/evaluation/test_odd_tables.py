@@ -41,9 +41,8 @@ def first_rows(name: str, *values: object) -> Change:
     """The first values of a column replaced."""
 
     def change(table: pd.DataFrame) -> pd.DataFrame:
-        series = table[name].copy()
-        series.iloc[: len(values)] = list(values)
-        return table.assign(**{name: series})
+        replaced = [*values, *table[name].tolist()[len(values) :]]
+        return canonical(table.assign(**{name: pd.Series(replaced, dtype=table[name].dtype)}), METADATA)
 
     return change
 

@@ -118,7 +118,11 @@ def _pair_score(
     if continuous[first] and continuous[second]:
         return _correlation_score(real[names], synthetic[names])
     binned = [n for n in names if continuous[n]]
-    return float(ContingencySimilarity.compute(_own_bins(real[names], binned), _own_bins(synthetic[names], binned)))
+    try:
+        coarse = [_own_bins(table[names], binned) for table in (real, synthetic)]
+    except ValueError:  # NumPy: too many bins for the range of huge, nearly equal numbers; the report has no score then
+        return float("nan")
+    return float(ContingencySimilarity.compute(*coarse))
 
 
 def _correlation_score(real: pd.DataFrame, synthetic: pd.DataFrame) -> float:
