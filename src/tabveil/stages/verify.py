@@ -40,7 +40,7 @@ def run(config: Config, artifacts: Artifacts) -> None:
     key = load_key(options.key_env, project_root() / options.key_file)
 
     before = scan_table(table, timeout_seconds=options.timeout_seconds, headers=headers)
-    policies = resolve_policies(dataset, before)
+    policies = resolve_policies(dataset, before, options.tolerated_types)
     clean, columns = apply_policies(table, dataset, policies, headers, key)
     metadata = describe(dataset, columns)
     after = scan_table(clean, timeout_seconds=options.timeout_seconds, headers=headers)
