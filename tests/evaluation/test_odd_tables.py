@@ -124,7 +124,7 @@ def examine(train: pd.DataFrame, holdout: pd.DataFrame, made: pd.DataFrame, meta
 @pytest.mark.parametrize("name", EVERYWHERE)
 def test_odd_tables_are_scored_and_drawn(name: str, tmp_path: Path) -> None:
     change, meta = EVERYWHERE[name]
-    tables = [change(real_table(rows, seed)) for rows, seed in ((60, 1), (60, 2), (60, 3))]
+    tables = [change(real_table(rows, seed)) for rows, seed in ((60, 1), (50, 2), (60, 3))]
     evaluation = examine(*tables, meta, tmp_path)
     assert 0.0 <= evaluation.metrics.get("quality/overall", 0.0) <= 1.0
 
@@ -158,9 +158,7 @@ def test_infinite_numbers_are_refused_by_name(value: float, side: int, sdtype: S
 
 
 def test_large_codes_are_told_apart() -> None:
-    meta = replace(
-        declared(count=SDType.categorical), columns=(declared(count=SDType.categorical)["count"],), target=None
-    )
+    meta = Metadata("one", (declared(count=SDType.categorical)["count"],))
     tables = [pd.DataFrame({"count": pd.array([2**53 + n] * 60, dtype="Int64")}) for n in (0, 0, 1)]
     assert evaluate(*tables, meta, EvaluationConfig()).metrics["privacy/identical_share"] == 0.0
 
