@@ -14,9 +14,10 @@ from tabveil.config import SynthesizerConfig
 from tabveil.errors import PrivacyError, SynthesizerError
 from tabveil.generation import TableGenerator
 from tabveil.pii import IdentityDigests
+from tabveil.provenance import sha256_of
 from tabveil.schema import Action, Column, ColumnType, ConstraintSpec, Metadata, SDType, canonical
 from tabveil.synthesizers import Synthesizer
-from tabveil.tables import write_tables
+from tabveil.tables import csv_sha256, write_tables
 
 KEY = bytes(range(32))
 METADATA = Metadata(
@@ -101,6 +102,10 @@ def test_the_writer_keeps_headers_order_and_types(tmp_path: Path):
     text = pd.read_csv(csv)
     assert len(text) == 250
     assert text["Day"].str.fullmatch(r"\d{4}-\d\d-\d\d").all()
+    assert csv_sha256(parquet, METADATA) == sha256_of(csv)
+    with csv.open("a") as appended:
+        appended.write("a,1,b,2,2024-01-01,true\n")
+    assert csv_sha256(parquet, METADATA) != sha256_of(csv)
     assert set(text["Flag"].astype(str).str.lower()) == {"true", "false"}
     assert text[" Low "].tolist() == table["low"].tolist()
     assert str(pq.read_schema(parquet).field("day").type) == "date32[day]"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -12,7 +13,7 @@ import pyarrow.parquet as pq
 
 from tabveil.artifacts import atomic
 from tabveil.errors import SynthesizerError
-from tabveil.schema import ColumnType, Metadata
+from tabveil.schema import ColumnType, Metadata, canonical
 
 ARROW_TYPES: dict[ColumnType, pa.DataType] = {
     ColumnType.string: pa.string(),
@@ -52,6 +53,18 @@ def write_tables(
             rows += len(chunk)
         if rows != num_rows:
             raise SynthesizerError(f"asked for {num_rows} rows, however {rows} were sampled")
+
+
+def csv_sha256(parquet: Path, metadata: Metadata) -> str:
+    """Hex SHA-256 of the CSV that `write_tables` writes beside this Parquet file; batch by batch."""
+    total = hashlib.sha256()
+    headers = [metadata[name].original_name for name in metadata.output_columns]
+    total.update(pd.DataFrame(columns=headers).to_csv(index=False, lineterminator="\n").encode())
+    with pq.ParquetFile(parquet) as file:
+        for batch in file.iter_batches():
+            chunk = canonical(batch.to_pandas(), metadata)
+            total.update(as_text(chunk, metadata).to_csv(index=False, header=False, lineterminator="\n").encode())
+    return total.hexdigest()
 
 
 def arrow_schema(metadata: Metadata) -> pa.Schema:

@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 
 from tabveil.artifacts import Artifacts
+from tabveil.ingest.names import snake_case
 
 pytestmark = pytest.mark.pipeline
 ROWS = 2000
@@ -77,6 +78,7 @@ def readme_run(tmp_path_factory: pytest.TempPathFactory, repository, make_clone,
     return folder, outputs
 
 
+NULLS = ["", "N/A", "-"]
 IDENTITY_COLUMNS = (
     "customer_id", "full_name", "e_mail", "phone_number", "national_id", "street_address", "city", "account_number",
     "card_number", "note",
@@ -86,12 +88,17 @@ IDENTITY_COLUMNS = (
 def found_identities(folder: Path) -> list[str]:
     """Columns of the loans in which a real identity value occurs in the synthetic column (a name in the notes, too)."""
     artifacts = Artifacts(folder / "artifacts")
-    real, synthetic = pd.read_parquet(artifacts.table), pd.read_parquet(artifacts.synthetic_parquet)
+    raw = pd.read_csv(folder / "data" / "loans.csv", dtype=str, keep_default_na=False)  # quarantined rows included
+    real = raw.set_axis([snake_case(name) for name in raw.columns], axis=1)
+    real = real.apply(lambda column: column.str.replace("\xa0", " ").str.strip().mask(lambda v: v.isin(NULLS)))
+    synthetic = pd.read_parquet(artifacts.synthetic_parquet)
     found = [n for n in IDENTITY_COLUMNS if set(real[n].dropna().astype(str)) & set(synthetic[n].dropna().astype(str))]
     text = artifacts.synthetic_csv.read_text()
     for name in ("e_mail", "phone_number", "national_id", "account_number", "card_number", "customer_id"):
         values = real[name].dropna().astype(str)
         found += [f"{name} in the file" for _ in range(sum(value in text for value in values.unique()))]
+    digits = [{re.sub(r"\D", "", phone)[-9:] for phone in t["phone_number"].dropna()} for t in (real, synthetic)]
+    found += ["phone_number in another spelling" for _ in digits[0] & digits[1]]
     notes = " ".join(synthetic["note"].dropna())
     return found + ["full_name in a note" for name in real["full_name"].dropna().unique() if name in notes]
 

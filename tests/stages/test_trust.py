@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from tabveil.artifacts import Artifacts, write_json, write_text
 from tabveil.config import Config
 from tabveil.errors import ArtifactError, GateError, PrivacyError
+from tabveil.pii import IdentityDigests
 from tabveil.provenance import sha256_of
-from tabveil.schema import Column, ColumnType, Metadata, SDType
+from tabveil.schema import Action, Column, ColumnType, Metadata, SDType
 from tabveil.stages.app import compose_config
 from tabveil.stages.inputs import load_metadata, require_scanned
 from tabveil.stages.publish import publishable, require_passed
+from tabveil.stages.verify import everyone
 
 CHECK = {"name": "quality/overall", "measured": 0.95, "operator": ">=", "asked": 0.9, "passed": True, "hint": ""}
 
@@ -36,7 +39,7 @@ def artifacts(tmp_path: Path) -> Artifacts:
     scanned = {path.name: sha256_of(path) for path in (made.train_data, made.holdout_data)}
     write_json(made.findings, {"after": {"complete": True}, "scanned": scanned})
     judged = {path.name: sha256_of(path) for path in (made.synthetic_csv, made.synthetic_parquet, made.model)}
-    write_json(made.gate, {"passed": True, "checks": [CHECK], "judged": judged})
+    write_json(made.gate, {"passed": True, "checks": [CHECK], "dataset": "loans", "judged": judged})
     return made
 
 
@@ -46,7 +49,7 @@ def manifest(*, shareable: bool) -> dict:
 
 def test_scanned_tables_and_judged_results_are_accepted(artifacts: Artifacts):
     require_scanned(artifacts)
-    require_passed(artifacts)
+    require_passed(artifacts, "loans")
 
 
 @pytest.mark.parametrize("table", ["train_data", "holdout_data"])
@@ -72,7 +75,7 @@ def test_without_a_report_nothing_is_trained(artifacts: Artifacts):
 def test_without_a_verdict_nothing_is_published(artifacts: Artifacts):
     artifacts.gate.unlink()
     with pytest.raises(GateError, match="without a verdict"):
-        require_passed(artifacts)
+        require_passed(artifacts, "loans")
 
 
 @pytest.mark.parametrize(
@@ -81,26 +84,27 @@ def test_without_a_verdict_nothing_is_published(artifacts: Artifacts):
         ({"passed": False, "checks": [{**CHECK, "measured": 0.5, "passed": False}]}, "did not pass"),
         ({"passed": True, "checks": [{**CHECK, "measured": 0.5}]}, "contradicts"),
         ({"passed": True, "checks": []}, "contradicts"),
-        ({"passed": True, "checks": [CHECK]}, "is not what"),
+        ({"passed": True, "checks": [CHECK], "dataset": "loans"}, "is not what"),
+        ({"passed": True, "checks": [CHECK], "dataset": "others"}, "must judge dataset 'loans'"),
     ],
 )
 def test_a_verdict_that_is_no_pass_of_these_files_publishes_nothing(artifacts: Artifacts, verdict: dict, message: str):
     write_json(artifacts.gate, verdict)
     with pytest.raises(GateError, match=message):
-        require_passed(artifacts)
+        require_passed(artifacts, "loans")
 
 
 @pytest.mark.parametrize("changed", ["synthetic_csv", "synthetic_parquet"])
 def test_a_table_made_after_the_verdict_is_not_published(artifacts: Artifacts, changed: str):
     write_text(getattr(artifacts, changed), "made later")
     with pytest.raises(GateError, match="run the stage 'evaluate' again"):
-        require_passed(artifacts)
+        require_passed(artifacts, "loans")
 
 
 def test_a_model_trained_after_the_verdict_is_not_published(artifacts: Artifacts):
     write_text(artifacts.model / "weights.safetensors", "other weights")
     with pytest.raises(GateError, match="model is not what"):
-        require_passed(artifacts)
+        require_passed(artifacts, "loans")
 
 
 def test_a_pickled_model_stays_where_it_is(artifacts: Artifacts):
@@ -116,3 +120,13 @@ def test_tables_of_another_dataset_are_refused(artifacts: Artifacts, repository:
     write_text(artifacts.metadata, Metadata("accounts", columns).to_json())
     with pytest.raises(ArtifactError, match="describes dataset 'accounts', however the configuration says 'loans'"):
         load_metadata(config, artifacts)
+
+
+def test_quarantined_people_are_among_everyone():
+    table = pd.DataFrame({"phone": ["040 111111"], "age": pd.array([3], "Int64")})
+    quarantine = pd.DataFrame({"_row": [7], "reason": ["age: not an integer"], "phone": ["414-555-0161"], "age": ["x"]})
+    people = everyone(table, quarantine)
+    assert people["phone"].tolist() == ["040 111111", "414-555-0161"]
+    column = Column("phone", "Phone", ColumnType.string, SDType.id, Action.regenerate, "PHONE_NUMBER")
+    digests = IdentityDigests.build(people, [column], bytes(32))
+    assert digests.contains("phone", ["+1-414-555-0161", "030 222222"]).tolist() == [True, False]

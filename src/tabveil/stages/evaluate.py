@@ -24,7 +24,7 @@ from tabveil.artifacts import (
     write_text,
 )
 from tabveil.config import Config, project_root
-from tabveil.errors import GateError
+from tabveil.errors import ArtifactError, GateError
 from tabveil.evaluation import Evaluation, ReportContext, Verdict, evaluate, judge, render_report, write_plots
 from tabveil.pii import SyntheticVerdict, check_synthetic, scan_table
 from tabveil.provenance import sha256_of
@@ -32,6 +32,8 @@ from tabveil.schema import Metadata, canonical
 from tabveil.stages.app import stage_app
 from tabveil.stages.inputs import load_digests, load_metadata, require_scanned
 from tabveil.synthesizers import is_shareable
+from tabveil.synthesizers.base import check_folder
+from tabveil.tables import csv_sha256
 from tabveil.tracking import EVALUATION_GROUPS, Tracker
 
 
@@ -48,7 +50,9 @@ class Tables:
 def run(config: Config, artifacts: Artifacts) -> None:
     """Score, judge, report, track; the files are written before a failed gate stops the pipeline."""
     require_scanned(artifacts)
+    check_folder(require(artifacts.model, "train"))
     tables = load_tables(config, artifacts)
+    require_same_rows(artifacts, tables.metadata)
     pii = scan_synthetic(config, artifacts, tables)
     evaluation = evaluate(tables.train, tables.holdout, tables.synthetic, tables.metadata, config.evaluation)
     verdict = judge(
@@ -72,6 +76,19 @@ def load_tables(config: Config, artifacts: Artifacts) -> Tables:
         synthetic=canonical(read_parquet(artifacts.synthetic_parquet, "sample"), metadata),
         metadata=metadata,
     )
+
+
+def require_same_rows(artifacts: Artifacts, metadata: Metadata) -> None:
+    """Refuse a CSV that is not the Parquet file's rows, byte for byte: the Parquet file is what gets scanned.
+
+    Raises:
+        ArtifactError: they differ.
+    """
+    if sha256_of(require(artifacts.synthetic_csv, "sample")) != csv_sha256(artifacts.synthetic_parquet, metadata):
+        raise ArtifactError(
+            f"{artifacts.synthetic_csv} must hold the rows of {artifacts.synthetic_parquet.name}, however it does not: "
+            "run the stage 'sample' again"
+        )
 
 
 def scan_synthetic(config: Config, artifacts: Artifacts, tables: Tables) -> SyntheticVerdict:
@@ -100,7 +117,7 @@ def write(
         write_plots(evaluation, folder, config.evaluation.num_plots, loss_curve=context.loss_curve)
     write_text(artifacts.report, render_report(evaluation, verdict, context))
     write_json(artifacts.metrics, {name: round(value, 6) for name, value in evaluation.metrics.items()})
-    write_json(artifacts.gate, {**verdict.to_dict(), "judged": judged(artifacts)})
+    write_json(artifacts.gate, {**verdict.to_dict(), "dataset": config.dataset.name, "judged": judged(artifacts)})
 
 
 def judged(artifacts: Artifacts) -> dict[str, str]:

@@ -23,7 +23,7 @@ from tabveil.synthesizers import is_shareable
 
 def run(config: Config, artifacts: Artifacts) -> None:
     """Upload what passed the gate; publishing the same content again changes nothing."""
-    require_passed(artifacts)
+    require_passed(artifacts, config.dataset.name)
     files = publishable(artifacts)
     environment = config.environment
     prefix = f"{environment.output_prefix}{config.dataset.name}/{sha256_of_files(files)[:16]}/"
@@ -32,11 +32,12 @@ def run(config: Config, artifacts: Artifacts) -> None:
     write_json(artifacts.published, manifest)
 
 
-def require_passed(artifacts: Artifacts) -> None:
+def require_passed(artifacts: Artifacts, dataset: str) -> None:
     """Refuse to publish anything that did not pass.
 
     Raises:
-        GateError: the verdict is missing, unreadable, contradicts itself, is not a pass, or is of other files.
+        GateError: the verdict is missing, unreadable, contradicts itself, is not a pass, or is of other files or another
+            dataset.
     """
     try:
         report = read_json(artifacts.gate, "evaluate")
@@ -44,6 +45,8 @@ def require_passed(artifacts: Artifacts) -> None:
         raise GateError(f"nothing is published without a verdict: {err}") from err
     if not Verdict.from_dict(report).passed:
         raise GateError(f"the gate of {artifacts.gate} did not pass: nothing is published")
+    if report.get("dataset") != dataset:
+        raise GateError(f"{artifacts.gate} must judge dataset '{dataset}', however it does not: run dvc repro")
     for path in (artifacts.synthetic_csv, artifacts.synthetic_parquet, artifacts.model):
         if report.get("judged", {}).get(path.name) != sha256_of(require(path, "evaluate")):
             raise GateError(f"{path.name} is not what {artifacts.gate} judged: run the stage 'evaluate' again")

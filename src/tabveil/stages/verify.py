@@ -1,6 +1,7 @@
 """Stage `verify`: may a model see it?
 
-Reads: `artifacts/preprocess/table.parquet` and `profile.json`, the dataset's PII policy, the pseudonymisation key.
+Reads: `artifacts/preprocess/table.parquet`, `quarantine.parquet` and `profile.json`, the dataset's PII policy, the
+pseudonymisation key.
 Writes: `artifacts/verify/train.parquet` and `holdout.parquet` (clean, split by entity), `metadata.json`,
 `findings.json` (before and after, in Macie's shape, bound to the two tables by their digests),
 `identity_digests.parquet` (keyed digests of real identities).
@@ -51,7 +52,8 @@ def run(config: Config, artifacts: Artifacts) -> None:
         clean, entity, options.holdout_fraction, config.seed, min_holdout_rows=options.min_holdout_rows
     )
     train_data, holdout_data = clean.iloc[train].reset_index(drop=True), clean.iloc[holdout].reset_index(drop=True)
-    digests = IdentityDigests.build(table, [c for c in columns if c.generated or c.action is Action.drop], key)
+    hidden = [c for c in columns if c.generated or c.action is Action.drop]
+    digests = IdentityDigests.build(everyone(table, read_parquet(artifacts.quarantine, "preprocess")), hidden, key)
 
     write_parquet(artifacts.train_data, train_data)
     write_parquet(artifacts.holdout_data, holdout_data)
@@ -60,6 +62,12 @@ def run(config: Config, artifacts: Artifacts) -> None:
     scanned = {path.name: sha256_of(path) for path in (artifacts.train_data, artifacts.holdout_data)}
     report = {"before": before.to_dict(), "after": after.to_dict(), "columns": actions(columns), "scanned": scanned}
     write_json(artifacts.findings, report)
+
+
+def everyone(table: pd.DataFrame, quarantine: pd.DataFrame) -> pd.DataFrame:
+    """All rows whose people must not be invented again, as text: the kept ones and the quarantined ones."""
+    texts = (part.reindex(columns=table.columns).astype("object") for part in (table, quarantine))
+    return pd.concat(texts, ignore_index=True)
 
 
 def actions(columns: tuple[Column, ...]) -> dict[str, dict[str, str | None]]:

@@ -253,6 +253,15 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def check_folder(folder: Path) -> None:
+    """Hold every file of a model folder against the checksums of its manifest, without loading the model.
+
+    Raises:
+        ModelFileError: no model, or a file is missing or differs.
+    """
+    _verify(folder, read_manifest(folder)["files"])
+
+
 def _verify(folder: Path, files: dict[str, str]) -> None:
     for name, expected in sorted(files.items()):
         path = folder / name
