@@ -36,7 +36,7 @@ def require_passed(artifacts: Artifacts, dataset: str) -> None:
     """Refuse to publish anything that did not pass.
 
     Raises:
-        GateError: the verdict is missing, unreadable, contradicts itself, is not a pass, or is of other files or another
+        GateError: the verdict is missing, unreadable, contradicts itself, is no pass, or is of other files or another
             dataset.
     """
     try:
