@@ -111,6 +111,13 @@ def test_a_corrupt_artifact_says_which_stage_to_repeat(tmp_path: Path, reader):
         reader(path, "verify")
 
 
+@pytest.mark.parametrize("content", ["[1]", "{}", "3"])
+def test_json_of_another_shape_says_which_stage_to_repeat(tmp_path: Path, content: str):
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(ArtifactError, match="run the stage 'train' again"):
+        read_json(tmp_path / "run.json", "train", "run_id")
+
+
 def test_what_a_killed_process_left_is_removed_by_the_next_write(tmp_path: Path):
     path = tmp_path / "raw"
     code = (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tabveil.config import Config
+from tabveil.errors import TrackingError
 from tabveil.stages.app import compose_config
 from tabveil.tracking import TRAINING_GROUPS, Tracker, store_uri
 
@@ -104,6 +107,22 @@ def test_children_come_best_first(tracker: Tracker):
     children = tracker.children(parent)
     assert [child["name"] for child in children] == ["high", "low", "unscored"]
     assert children[-1]["run_id"] == unscored
+
+
+def test_a_server_that_does_not_answer_is_one_clear_error(config, tmp_path, monkeypatch):
+    with socket.socket() as taken:  # bound, but nobody listens
+        taken.bind(("127.0.0.1", 0))
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{taken.getsockname()[1]}")
+        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        with pytest.raises(TrackingError, match=r"the MLflow store at 127\.0\.0\.1 must answer"):
+            Tracker(config, tmp_path).client()
+
+
+def test_a_store_of_a_moved_project_says_so(tracker: Tracker, tmp_path: Path):
+    tracker.client()
+    moved = Path(shutil.copytree(tracker.root, tmp_path / "moved"))
+    with pytest.raises(TrackingError, match="belongs to a project in another folder"):
+        Tracker(tracker.config, moved).client()
 
 
 def test_two_processes_may_meet_a_fresh_store_at_once(tmp_path: Path, repository: Path, clean_environment):

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pandas as pd
 import psutil
@@ -245,16 +245,25 @@ def write_json(path: Path, data: Any) -> None:
         temporary.write_text(to_json(data), encoding="utf-8")
 
 
-def read_json(path: Path, made_by: str) -> Any:
-    """Read JSON.
+def read_json(path: Path, made_by: str, *keys: str) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Args:
+        keys: what it must have.
 
     Raises:
-        ArtifactError: missing, or not JSON.
+        ArtifactError: missing, not JSON, no object, or without one of `keys`.
     """
     try:
-        return json.loads(require(path, made_by).read_text(encoding="utf-8"))
+        data = json.loads(require(path, made_by).read_text(encoding="utf-8"))
     except ValueError as err:
-        raise ArtifactError(f"{path} is not valid JSON: run the stage '{made_by}' again ({err})") from err
+        raise ArtifactError(f"{path} must be JSON, however it is damaged: run the stage '{made_by}' again") from err
+    missing = [key for key in keys if key not in data] if isinstance(data, dict) else [*keys] or ["a JSON object"]
+    if missing:
+        raise ArtifactError(
+            f"{path} must hold {', '.join(missing)}, however it does not: run the stage '{made_by}' again"
+        )
+    return cast(dict[str, Any], data)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -61,4 +61,5 @@ def foreign(err: Exception) -> str:
 
 
 def _end(signum: int, _frame: FrameType | None) -> NoReturn:
+    print("ended", file=sys.stderr)
     raise SystemExit(128 + signum)  # lets files be taken back and servers be stopped on the way out

@@ -18,6 +18,7 @@
     │   └── ModelFileError                   corrupt, foreign or newer model folder
     ├── GateError (RuntimeError)             the evaluation gate failed, or its verdict is missing
     ├── ArtifactError (OSError)              a stage's input is missing or unreadable
+    ├── TrackingError (OSError)              the MLflow store cannot be reached, or was moved
     └── StorageError (OSError)               the object store
         ├── ObjectNotFoundError
         ├── ObjectExistsError                never overwrite
@@ -92,6 +93,10 @@ class GateError(TabVeilError, RuntimeError):
 
 class ArtifactError(TabVeilError, OSError):
     """An artifact that a stage needs is missing or unreadable."""
+
+
+class TrackingError(TabVeilError, OSError):
+    """The MLflow store cannot be reached, or its artifacts are elsewhere."""
 
 
 class StorageError(TabVeilError, OSError):

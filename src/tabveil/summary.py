@@ -21,6 +21,7 @@ from tabveil.cli import process_border
 from tabveil.config import project_root
 from tabveil.stages.app import timings_dir
 
+QUALITY = ("quality/overall", "quality/floor", "quality/ceiling")
 # label, metric, what to compare it with (text, or another metric's name behind it)
 SCORES = (
     ("detection (C2ST)", "detection/c2st_auc", "AUC; 0.5: cannot be told apart", None),
@@ -37,7 +38,7 @@ SCORES = (
 
 def rows_section(artifacts: Artifacts) -> list[tuple[str, str]]:
     """How many rows went in, were set aside, and came out."""
-    counts = read_json(artifacts.profile, "preprocess")["counts"]
+    counts = read_json(artifacts.profile, "preprocess", "counts")["counts"]
     sampled = read_json(artifacts.sample_info, "sample")
     return [
         ("rows read", f"{counts['read']:,}"),
@@ -48,7 +49,7 @@ def rows_section(artifacts: Artifacts) -> list[tuple[str, str]]:
 
 def pii_section(artifacts: Artifacts) -> list[tuple[str, str]]:
     """Columns in which PII was found, and what was done to them."""
-    report = read_json(artifacts.findings, "verify")
+    report = read_json(artifacts.findings, "verify", "before", "after", "columns")
     by_action: dict[str, list[str]] = {}
     for name, column in report["columns"].items():
         if column["action"] != "keep":
@@ -80,7 +81,7 @@ def seconds_section(root: Path) -> list[tuple[str, str]]:
 
 def places_section(artifacts: Artifacts, root: Path) -> list[tuple[str, str]]:
     """Where to look next."""
-    published = read_json(artifacts.published, "publish")
+    published = read_json(artifacts.published, "publish", "uri")
     places = {
         "synthetic table": artifacts.synthetic_csv,
         "report": artifacts.report,
@@ -97,8 +98,8 @@ def render(root: Path) -> Panel:
         ArtifactError: the pipeline has not run to its end.
     """
     artifacts = Artifacts(root / "artifacts")
-    gate: dict[str, Any] = read_json(artifacts.gate, "evaluate")
-    metrics: dict[str, float] = read_json(artifacts.metrics, "evaluate")
+    gate: dict[str, Any] = read_json(artifacts.gate, "evaluate", "passed")
+    metrics: dict[str, float] = read_json(artifacts.metrics, "evaluate", *QUALITY)
     table = Table(box=box.SIMPLE, show_header=False, pad_edge=False)
     table.add_column(style="cyan", no_wrap=True)
     table.add_column(overflow="fold")

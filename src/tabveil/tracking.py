@@ -22,12 +22,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pandas as pd
 from filelock import FileLock
 
 import tabveil
 from tabveil.config import Config, flatten
+from tabveil.errors import TrackingError
 from tabveil.provenance import md5_of, provenance_tags
 from tabveil.schema import ColumnType, Metadata
 
@@ -57,6 +59,8 @@ def _mlflow() -> Any:
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SKIP_PIP_REQUIREMENTS_CHECK", "true")
     os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of MLflow's own modules while they load
@@ -64,7 +68,7 @@ def _mlflow() -> Any:
         import mlflow.pyfunc
     import logging
 
-    for name in ("mlflow", "alembic"):
+    for name in ("mlflow", "alembic", "urllib3"):
         logging.getLogger(name).setLevel(logging.ERROR)
     return mlflow
 
@@ -102,17 +106,35 @@ class Tracker:
         return self.config.tracking.model_name or f"tabveil-{self.config.dataset.name}"
 
     def client(self) -> MlflowClient:
-        """A client of the store, which is created at first contact (one process at a time)."""
+        """A client of the store, which is created at first contact (one process at a time).
+
+        Raises:
+            TrackingError: the store cannot be reached, or keeps its artifacts in another folder than this project's.
+        """
         mlflow, uri = _mlflow(), store_uri(self.config, self.root)
+        from mlflow.exceptions import MlflowException
+
         home = _home(self.root) / "mlruns"
         home.mkdir(exist_ok=True)
+        location = (home / "artifacts").as_uri() if uri.startswith("sqlite:") else None
         with FileLock(home / ".store.lock"):
             mlflow.set_tracking_uri(uri)
             mlflow.set_registry_uri(uri)
             client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
-            if client.get_experiment_by_name(self.experiment) is None:
-                location = (home / "artifacts").as_uri() if uri.startswith("sqlite:") else None
-                client.create_experiment(self.experiment, artifact_location=location)
+            try:
+                experiment = client.get_experiment_by_name(self.experiment)
+                if experiment is None:
+                    client.create_experiment(self.experiment, artifact_location=location)
+            except MlflowException as err:
+                raise TrackingError(
+                    f"the MLflow store at {urlsplit(uri).hostname or 'mlruns/mlflow.db'} must answer, however it does "
+                    "not: start it, or correct tracking.uri and MLFLOW_TRACKING_URI"
+                ) from err
+        if location and experiment is not None and experiment.artifact_location != location:
+            raise TrackingError(
+                f"experiment '{self.experiment}' in mlruns/ belongs to a project in another folder (MLflow keeps "
+                "absolute paths): set tracking.experiment to a new name, or move the project back"
+            )
         return client
 
     def start(self, name: str, *, parent_run_id: str | None = None, source_run_id: str | None = None) -> str:

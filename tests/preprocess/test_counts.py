@@ -44,9 +44,9 @@ def test_counts_add_up(lines, bad_values, deduplicate):
     assert counts["read"] == counts["kept"] + counts["duplicates"] + counts["rejected"]
     assert counts["kept"] == len(result.table)
     assert counts["rejected"] == len(result.quarantine) == sum(counts["rejected_by_reason"].values())
-    assert counts["rejected_by_reason"] == result.quarantine["reason"].value_counts().to_dict()
+    assert counts["rejected_by_reason"] == result.quarantine["_reason"].value_counts().to_dict()
     assert result.quarantine["_row"].is_unique
-    assert counts["malformed"] == (result.quarantine["reason"] == "malformed line").sum()
+    assert counts["malformed"] == (result.quarantine["_reason"] == "malformed line").sum()
     assert not result.table["c"].isna().any()
     for constraint in CONSTRAINTS:
         assert not constraint.broken(result.table).any()

@@ -141,7 +141,7 @@ def test_rejects_with_reason(run, spec, value, reason):
     good = {"boolean": "yes", "date": "2020-01-01", "datetime": "2020-01-01", "string": "a"}.get(spec.type.value, "1")
     result = run([["k", "v"], ["1", good], ["2", value]], {"k": TEXT, "v": spec})
     assert result.table["k"].tolist() == ["1"]
-    assert result.quarantine.to_dict("records") == [{"_row": 2, "reason": reason, "k": "2", "v": value, "_line": None}]
+    assert result.quarantine.to_dict("records") == [{"_row": 2, "_reason": reason, "k": "2", "v": value, "_line": None}]
     assert result.profile["counts"] == {
         "read": 2, "kept": 1, "duplicates": 0, "malformed": 0, "rejected": 1, "rejected_by_reason": {reason: 1},
     }  # fmt: skip
@@ -150,7 +150,7 @@ def test_rejects_with_reason(run, spec, value, reason):
 def test_first_fault_is_the_reason(run):
     spec = ColumnSpec(type=ColumnType.integer, minimum=0)
     result = run([["a", "b"], ["-1", "x"], ["1", "1"]], {"b": spec, "a": spec})
-    assert result.quarantine["reason"].tolist() == ["a: below minimum"]
+    assert result.quarantine["_reason"].tolist() == ["a: below minimum"]
 
 
 def test_bad_values_can_become_missing_and_are_counted(run):
@@ -167,7 +167,7 @@ def test_bad_values_can_become_missing_and_are_counted(run):
 def test_malformed_lines_go_to_quarantine(run):
     result = run('k,v\n1,a\n2\n3,"x"y\n4,b\n', {"k": INTEGER, "v": TEXT})
     assert result.table["k"].tolist() == [1, 4]
-    assert result.quarantine[["_row", "reason", "_line"]].values.tolist() == [
+    assert result.quarantine[["_row", "_reason", "_line"]].values.tolist() == [
         [2, "malformed line", "2"],
         [3, "malformed line", '3,"x"y'],
     ]
@@ -228,7 +228,7 @@ def test_constraints_reject_with_their_label(run):
     ]
     result = run(rows, {"low": INTEGER, "high": INTEGER, "total": DECIMAL, "key": TEXT}, constraints=constraints)
     assert result.table["key"].tolist() == ["a", "d"]
-    assert result.quarantine[["_row", "reason"]].values.tolist() == [
+    assert result.quarantine[["_row", "_reason"]].values.tolist() == [
         [2, "low <= high"], [3, "total = low + high"], [5, "unique(key)"],
     ]  # fmt: skip
     for constraint in constraints:
@@ -348,3 +348,8 @@ def test_same_input_same_output(run):
     assert first.sql == second.sql
     assert to_json(first.profile) == to_json(second.profile)
     pd.testing.assert_frame_equal(first.table, second.table)
+
+
+def test_a_column_may_be_called_reason(run):
+    result = run([["reason", "k"], ["broke", "1"], ["late", "x"]], {"reason": TEXT, "k": INTEGER})
+    assert result.quarantine[["_reason", "reason"]].values.tolist() == [["k: not an integer", "late"]]

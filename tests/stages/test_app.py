@@ -41,3 +41,13 @@ def test_outside_a_project_the_error_says_where_to_go(tmp_path, repository, run_
     result = run_in(tmp_path, sys.executable, "-m", "tabveil.stages.pull", check=False)
     assert result.returncode == 2
     assert result.stderr.startswith("error: no conf/config.yaml")
+
+
+def test_a_yaml_error_names_the_file_and_the_line(clone, run_in):
+    conf = clone / "conf" / "pii" / "default.yaml"
+    conf.write_text(conf.read_text().replace("min_holdout_rows: 50", "min_holdout_rows 50\n  x: [1"))
+    result = run_in(clone, sys.executable, "-m", "tabveil.stages.pull", check=False)
+    assert result.returncode == 2
+    (line,) = result.stderr.strip().splitlines()
+    assert "conf/pii/default.yaml, line " in line
+    assert "valid YAML" in line

@@ -59,10 +59,12 @@ def test_a_table_that_was_not_scanned_is_refused(artifacts: Artifacts, table: st
         require_scanned(artifacts)
 
 
-@pytest.mark.parametrize("report", [{}, {"after": {"complete": False}}, {"after": {"complete": True}}])
-def test_a_report_that_does_not_cover_the_tables_is_refused(artifacts: Artifacts, report: dict):
+@pytest.mark.parametrize(
+    "report", [{}, [1], {"after": {"complete": False}, "scanned": {}}, {"after": {"complete": True}, "scanned": {}}]
+)
+def test_a_report_that_does_not_cover_the_tables_is_refused(artifacts: Artifacts, report: object):
     write_json(artifacts.findings, report)
-    with pytest.raises(PrivacyError):
+    with pytest.raises((PrivacyError, ArtifactError), match="run the stage 'verify' again"):
         require_scanned(artifacts)
 
 
@@ -124,7 +126,9 @@ def test_tables_of_another_dataset_are_refused(artifacts: Artifacts, repository:
 
 def test_quarantined_people_are_among_everyone():
     table = pd.DataFrame({"phone": ["040 111111"], "age": pd.array([3], "Int64")})
-    quarantine = pd.DataFrame({"_row": [7], "reason": ["age: not an integer"], "phone": ["414-555-0161"], "age": ["x"]})
+    quarantine = pd.DataFrame(
+        {"_row": [7], "_reason": ["age: not an integer"], "phone": ["414-555-0161"], "age": ["x"]}
+    )
     people = everyone(table, quarantine)
     assert people["phone"].tolist() == ["040 111111", "414-555-0161"]
     column = Column("phone", "Phone", ColumnType.string, SDType.id, Action.regenerate, "PHONE_NUMBER")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,8 @@ def split_by_entity(
     if in_holdout.sum() < min_holdout_rows:
         raise DataError(
             f"the holdout must have at least {min_holdout_rows} rows (pii.min_holdout_rows), however it has "
-            f"{int(in_holdout.sum())}: bring more rows, or raise pii.holdout_fraction"
+            f"{int(in_holdout.sum())} of the {len(table)} rows that preprocess kept (see profile.json): bring about "
+            f"{math.ceil(min_holdout_rows / holdout_fraction)} rows, or lower pii.min_holdout_rows"
         )
     return np.flatnonzero(~in_holdout).astype(np.int64), np.flatnonzero(in_holdout).astype(np.int64)
 

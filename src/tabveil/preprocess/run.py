@@ -32,7 +32,7 @@ class PreprocessResult:
     Args:
         table: accepted rows in file order, columns in file order with snake_case names and the canonical dtypes of
             `tabveil.schema.PANDAS_DTYPE`.
-        quarantine: rejected rows: `_row` (1-based record number in the file), `reason`, the raw text of every
+        quarantine: rejected rows: `_row` (1-based record number in the file), `_reason`, the raw text of every
             column (snake_case names), and `_line`, the text of a record that could not be split into columns.
         profile: columns, counts (``read = kept + duplicates + rejected``) and fitted statistics; JSON-able.
         sql: the statements that made the table, in order.
@@ -173,7 +173,7 @@ def _quarantine(connection: duckdb.DuckDBPyConnection, raw: RawTable, spec: Tabl
     cells = ", ".join(f'r."{column.source}" AS "{column.name}"' for column in spec.columns)
     nothing = ", ".join("NULL" for _ in spec.columns)
     query = (
-        f"SELECT r._row, q._reason AS reason, {cells}, CAST(NULL AS VARCHAR) AS _line "  # noqa: S608 - our names
+        f"SELECT r._row, q._reason, {cells}, CAST(NULL AS VARCHAR) AS _line "  # noqa: S608 - our names
         f"FROM {raw.table} r JOIN ({_REASONS}) q ON r._row = q._row "
         f"UNION ALL SELECT _row, '{MALFORMED}', {nothing}, _line FROM {raw.malformed_table} ORDER BY 1"
     )

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import hydra
+import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
@@ -99,6 +100,10 @@ def hydra_errors() -> Iterator[None]:
         yield
     except (HydraException, OmegaConfBaseException) as err:
         raise ConfigError(one_line(err)) from err
+    except yaml.MarkedYAMLError as err:
+        mark = err.problem_mark
+        where = f"{mark.name}, line {mark.line + 1}" if mark is not None else "a file of conf/"
+        raise ConfigError(f"{where} must be valid YAML, however: {err.problem}") from err
 
 
 def one_line(err: Exception) -> str:

@@ -107,10 +107,10 @@ def write(
         dataset=config.dataset.name,
         synthesizer=config.synthesizer.name,
         seed=config.seed,
-        findings=read_json(artifacts.findings, "verify"),
+        findings=read_json(artifacts.findings, "verify", "before", "after", "columns"),
         synthetic_pii=pii.to_dict(),
         source=read_json(artifacts.source, "pull"),
-        counts=read_json(artifacts.profile, "preprocess")["counts"],
+        counts=read_json(artifacts.profile, "preprocess", "counts")["counts"],
         loss_curve=pd.read_csv(require(artifacts.loss_curve, "train")),
     )
     with atomic_folder(artifacts.plots) as folder:
@@ -129,7 +129,7 @@ def judged(artifacts: Artifacts) -> dict[str, str]:
 def track(config: Config, artifacts: Artifacts, evaluation: Evaluation, verdict: Verdict) -> None:
     """Log to the run that `train` started, and promote a model that passed and may leave the machine."""
     tracker = Tracker(config, project_root())
-    trained = read_json(artifacts.run, "train")
+    trained = read_json(artifacts.run, "train", "run_id", "model_uri")
     run_id = tracker.resume(trained["run_id"])
     with tracker.closing(run_id, failed=not verdict.passed):
         tracker.log_params(run_id, EVALUATION_GROUPS)

@@ -43,9 +43,9 @@ def require_scanned(artifacts: Artifacts) -> None:
         PrivacyError: the scan did not finish, or was of other files than the ones that are there.
         ArtifactError: there is no report.
     """
-    report = read_json(artifacts.findings, "verify")
-    complete = report.get("after", {}).get("complete") is True
-    scanned = report.get("scanned", {})
+    report = read_json(artifacts.findings, "verify", "after", "scanned")
+    complete = report["after"].get("complete") is True
+    scanned = report["scanned"]
     for path in (artifacts.train_data, artifacts.holdout_data):
         if not complete or scanned.get(path.name) != sha256_of(require(path, "verify")):
             raise PrivacyError(

@@ -26,6 +26,7 @@ def run(config: Config, artifacts: Artifacts) -> None:
     metadata = load_metadata(config, artifacts)
     train_data = canonical(read_parquet(artifacts.train_data, "verify"), metadata)
 
+    Tracker(config, project_root()).client()  # a store that does not answer is told before the work, not after
     synthesizer = create_synthesizer(config.synthesizer)
     synthesizer.fit(train_data[metadata.modelled_columns], metadata, progress=sys.stderr.isatty())
 

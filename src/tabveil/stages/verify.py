@@ -35,7 +35,7 @@ def run(config: Config, artifacts: Artifacts) -> None:
     """Scan, apply the policy, scan again, split; nothing is written unless the second scan is clean."""
     dataset, options = config.dataset, config.pii
     table = read_parquet(artifacts.table, "preprocess")[list(dataset.columns)]
-    headers = original_names(read_json(artifacts.profile, "preprocess"))
+    headers = original_names(read_json(artifacts.profile, "preprocess", "columns"))
     table = table[[name for name in headers if name in dataset.columns]]
     check_headers(headers.values())
     key = load_key(options.key_env, project_root() / options.key_file)

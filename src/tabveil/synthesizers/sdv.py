@@ -17,6 +17,7 @@ import io
 import logging
 import pickle
 import warnings
+from abc import abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -66,9 +67,9 @@ class SDVSynthesizer(Synthesizer):
         self._columns: list[Column] = []
         self._empty: list[Column] = []
 
+    @abstractmethod
     def _build(self, metadata: Any, verbose: bool) -> Any:
         """The unfitted SDV synthesizer."""
-        raise NotImplementedError
 
     def _fit(self, table: pd.DataFrame, metadata: Metadata, progress: bool, on_loss: OnLoss) -> None:
         self._choose_columns(metadata, list(table.columns), [n for n in table.columns if table[n].isna().all()])
