@@ -23,9 +23,8 @@ def isolated(seed: int, num_threads: int, *, deterministic: bool = True) -> Iter
         deterministic: refuse torch operations that have no deterministic implementation.
     """
     python_state, numpy_state = random.getstate(), np.random.get_state()
-    threads, was_deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
-    warn_only, fill = torch.is_deterministic_algorithms_warn_only_enabled(), _fill_memory()
-    flushed = _flushes_denormals()
+    threads, debug_mode = torch.get_num_threads(), torch.get_deterministic_debug_mode()
+    fill, flushed = _fill_memory(), _flushes_denormals()
     with torch.random.fork_rng(devices=[]):
         try:
             random.seed(seed)
@@ -33,12 +32,13 @@ def isolated(seed: int, num_threads: int, *, deterministic: bool = True) -> Iter
             torch.manual_seed(seed)
             torch.set_num_threads(num_threads)
             torch.set_flush_denormal(True)
-            torch.use_deterministic_algorithms(deterministic)
+            # the same as torch.use_deterministic_algorithms, without the 3 s that its import of inductor takes
+            torch.set_deterministic_debug_mode("error" if deterministic else "default")
             DETERMINISTIC.fill_uninitialized_memory = False
             yield
         finally:
             DETERMINISTIC.fill_uninitialized_memory = fill
-            torch.use_deterministic_algorithms(was_deterministic, warn_only=warn_only)
+            torch.set_deterministic_debug_mode(debug_mode)
             torch.set_flush_denormal(flushed)
             torch.set_num_threads(threads)
             np.random.set_state(numpy_state)
