@@ -50,7 +50,7 @@ data: $(STAMP)  ## compose data/loans.csv (real loans, fake people; same bytes o
 
 run: data  ## the whole pipeline, then a summary: make run [DATASET=<name>] [SYNTHESIZER=<name>]
 	@$(if $(strip $(CHOICES)),python -m tabveil.use $(strip $(CHOICES)))
-	@dvc repro
+	@dvc repro || { $(if $(strip $(CHOICES)),echo 'conf/config.yaml keeps $(strip $(CHOICES)); correct what failed and make run' >&2;) exit 1; }
 	@python -m tabveil.summary
 
 repro: data  ## dvc repro: only what changed
@@ -61,6 +61,7 @@ sweep: $(STAMP)  ## compare settings: make sweep SWEEP='synthesizer=tvae,sdv_tva
 
 ui: $(STAMP)  ## the MLflow UI on loopback (PORT=5000)
 	@echo 'MLflow UI: http://127.0.0.1:$(PORT)  (Ctrl-C ends it)'
+	-@python -m tabveil.ui --port $(PORT)
 	@MLFLOW_DISABLE_TELEMETRY=true MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false mlflow ui --backend-store-uri sqlite:///$(CURDIR)/mlruns/mlflow.db \
 	  --default-artifact-root $(CURDIR)/mlruns/artifacts --host 127.0.0.1 --port $(PORT) --workers 1
 

@@ -58,9 +58,11 @@ def clone(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def clean_environment() -> dict[str, str]:
-    """The environment of a shell that knows no AWS account, with this interpreter's tools first in PATH."""
+    """The environment of a shell that knows no AWS account; `make` and PATH use this interpreter's installation."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "TABVEIL_", "MLFLOW_"))}
     kept["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{kept['PATH']}"
+    kept["VENV"] = sys.prefix
+    kept["MAKEFLAGS"] = f"-- STAMP={sys.prefix}/pyvenv.cfg"  # a clone must not install itself into it
     return kept
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,10 @@ def column(**spec: object) -> dict:
     return {"dataset": {"columns": {"a": spec}}}
 
 
+def constraints(second: object) -> dict:
+    return {"dataset": {"constraints": [{"kind": "inequality", "low": "a", "high": "b"}, second]}}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -46,14 +52,37 @@ def column(**spec: object) -> dict:
         (column(typ="integer"), r"unknown setting dataset\.columns\.a\.typ \(did you mean type\?\)"),
         (column(policy={"acton": "drop"}), r"dataset\.columns\.a\.policy\.acton \(did you mean action\?\)"),
         ({"synthesizer": {"max_steps": "many"}}, r"synthesizer\.max_steps: Value 'many' .* Integer"),
-        (column(type="intege"), r"dataset\.columns\.a\.type: Invalid value 'intege', expected one of"),
+        (
+            column(type="intege"),
+            r"dataset\.columns\.a\.type must be one of .*: intege \(did you mean integer\?",
+        ),
+        (column(sdtype="catgorical"), r"columns\.a\.sdtype must be one of .*\(did you mean categorical\?\)"),
+        (column(policy={"action": "regenrate"}), r"columns\.a\.policy\.action must be one of .* mean regenerate\?"),
+        (column(policy="drop"), r"dataset\.columns\.a\.policy must hold settings \(action, .*however: 'drop'"),
+        (column(policy={"action": "generalise"}), r"dataset\.columns\.a\.policy: .* needs a method"),
+        (column(minimum=2, maximum=1), r"dataset\.columns\.a: minimum must not exceed maximum"),
+        (column(minimum="low"), r"dataset\.columns\.a\.minimum: Value 'low'"),
+        (column(formats="%Y"), r"dataset\.columns\.a\.formats must be a list \(\[\.\.\.\]\), however: '%Y'"),
+        ({"dataset": {"columns": {"c": None}}}, r"dataset\.columns\.c must hold settings \(type, .*however: nothing"),
+        (
+            constraints({"kind": "sumo"}),
+            r"dataset\.constraints\[1\]\.kind must be .*: sumo \(did you mean sum\?\)",
+        ),
+        (constraints({"kin": "sum"}), r"unknown setting dataset\.constraints\[1\]\.kin \(did you mean kind\?\)"),
+        (constraints({"kind": "sum"}), r"dataset\.constraints\[1\]: a constraint of kind 'sum' needs total"),
+        (constraints({"kind": "unique", "columns": "a"}), r"dataset\.constraints\[1\]\.columns must be a list"),
+        (constraints({"low": "a", "high": "b", "tolerance": "x"}), r"constraints\[1\]\.tolerance: Value 'x'"),
+        (constraints("a < b"), r"dataset\.constraints\[1\] must hold settings \(kind, .*however: 'a < b'"),
+        ({"dataset": {"constraints": {"kind": "sum"}}}, r"dataset\.constraints must be a list"),
+        ({"dataset": {"locales": ["de_DE", "en_UX"]}}, r"does not know the locale en_UX \(did you mean en_"),
+        ({"dataset": {"locales": ["../person"]}}, r"dataset\.locales: Faker does not know"),
         ({"seed": "x"}, r"seed: Value 'x'"),
         ({"synthesizer": {"dropout": 3}}, r"from 0 to 0\.9, however: synthesizer\.dropout=3"),
         ({"pii": {"holdout_fraction": 0}}, r"pii\.holdout_fraction=0"),
         ({"evaluation": {"min_quality": 1.2}}, r"evaluation\.min_quality=1\.2"),
         ({"sampling": {"num_rows": 0}}, r"sampling\.num_rows=0"),
         ({"preprocess": {"clip_quantiles": [0.9, 0.1]}}, r"clip_quantiles must be \[low, high\]"),
-        ({"preprocess": {"engine": "spark"}}, r"preprocess\.engine: Invalid value 'spark'"),
+        ({"preprocess": {"engine": "spark"}}, r"preprocess\.engine must be one of duckdb, however: spark"),
         ({"environment": {"output_prefix": "x"}}, r"must end in '/'"),
         ({"environment": {"endpoint_url": "http://127.0.0.1:1"}}, r"exclude each other"),
         ({"dataset": {"target": "aa"}}, r"dataset\.target names an undeclared column: aa"),
@@ -72,6 +101,23 @@ def test_a_wrong_setting_gives_one_clear_line(change, message):
     with pytest.raises(ConfigError, match=message) as caught:
         merged(change)
     assert "\n" not in str(caught.value)
+
+
+def test_every_locale_that_faker_has_is_accepted_and_faker_is_not_imported_for_it():
+    code = (
+        "import sys; from tabveil.config import DatasetConfig; from tabveil.schema import ColumnSpec\n"
+        "made = lambda locales: DatasetConfig(name='x', columns={'a': ColumnSpec()}, locales=locales)\n"
+        "made(['en_US', 'vi_VN']); assert 'faker' not in sys.modules\n"
+        "from faker.config import AVAILABLE_LOCALES; made(AVAILABLE_LOCALES)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_a_dataset_bears_the_name_of_its_file():
+    config = OmegaConf.create(BASE)
+    assert load_config(config, dataset_option="x").dataset.name == "x"
+    with pytest.raises(ConfigError, match=r"name of its file, y in conf/dataset/y\.yaml, however: dataset\.name=x"):
+        load_config(config, dataset_option="y")
 
 
 def test_a_missing_value_is_named():

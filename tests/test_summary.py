@@ -44,10 +44,16 @@ def screen(root: Path) -> str:
 def test_the_summary_shows_rows_pii_quality_between_its_bounds_times_and_places(finished: Path):
     text = screen(finished)
     for expected in (
-        "gate passed", "1,234", "30 duplicates, 4 quarantined", "1,000", "1 columns: mail", "0.951",
+        "gate passed", "1,234", "30 duplicates, 4 quarantined", "1,000", "1 column: mail", "0 columns", "0.951",
         "floor 0.800, ceiling 0.970", "0.580", "pull 3", "report.html", "s3://bucket/synthetic/x/1/", "make ui",
     ):  # fmt: skip
         assert expected in text
+
+
+def test_without_counted_pairs_there_is_no_floor(finished: Path):
+    write_json(Artifacts(finished / "artifacts").metrics, {"quality/overall": 0.98, "quality/ceiling": 0.97})
+    text = screen(finished)
+    assert "no floor (no pair of columns counts), ceiling 0.970" in text
 
 
 def test_a_failed_gate_is_said_first(finished: Path):

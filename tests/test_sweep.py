@@ -8,7 +8,7 @@ import sys
 import pytest
 from rich.console import Console
 
-from tabveil.sweep import base_config, leaderboard
+from tabveil.sweep import base_config, failures, leaderboard
 
 
 def run(name: str, seed: int, quality: float | None, **params: str) -> dict:
@@ -72,3 +72,8 @@ def test_a_wrong_sweep_is_one_line(arguments, message, clone, run_in):
     (line,) = result.stderr.strip().splitlines()
     assert line.startswith("error: ")
     assert message in line
+
+
+def test_one_failed_trial_is_not_several():
+    assert failures(["3"]) == "1 trial failed: 3 (see above)"
+    assert failures(["0", "2"]) == "2 trials failed: 0, 2 (see above)"

@@ -7,18 +7,18 @@ files is the business of `tabveil.stages.app`.
 
 from __future__ import annotations
 
-import difflib
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Optional, Union, cast, get_args, get_origin, get_type_hints
 
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import ConfigKeyError, OmegaConfBaseException, ValidationError
+from omegaconf.errors import OmegaConfBaseException
 
 from tabveil.errors import ConfigError
+from tabveil.explain import did_you_mean, find_fault, keyed_line, unknown_setting
 from tabveil.schema import NAME_PATTERN, Action, ColumnSpec, ColumnType, ConstraintSpec, SDType
 
 
@@ -48,6 +48,19 @@ def _check(name: str, value: float, low: float, high: float, kind: str = "number
 def _check_positive(name: str, value: float) -> None:
     if value <= 0:
         raise ConfigError(f"{name} must be positive, however: {name}={value}")
+
+
+def _check_locales(locales: list[str]) -> None:
+    """Faker's locales are folders below its providers; looking is 100 times faster than importing Faker."""
+    spec = find_spec("faker")
+    if spec is None or spec.origin is None:
+        raise ConfigError("dataset.locales are Faker's, however the package faker is not installed")
+    providers = Path(spec.origin).parent / "providers"
+    for locale in locales:
+        plain = locale.replace("_", "").isalpha()
+        if not plain or not any((folder / locale / "__init__.py").is_file() for folder in providers.iterdir()):
+            known = {path.parent.name for path in providers.glob("*/*/__init__.py")}
+            raise ConfigError(f"dataset.locales: Faker does not know the locale {locale}{did_you_mean(locale, known)}")
 
 
 class FileFormat(str, Enum):
@@ -124,6 +137,7 @@ class DatasetConfig:
         for column in self.columns:
             if not NAME_PATTERN.fullmatch(column):
                 raise ConfigError(f"dataset.columns: names must be snake_case, however: {column!r}")
+        _check_locales(self.locales)
         for role in ("target", "entity_key"):
             self._check_known(f"dataset.{role}", getattr(self, role))
         for constraint in self.constraints:
@@ -150,26 +164,138 @@ class DatasetConfig:
                 raise ConfigError(f"dataset.columns.{name}: redact is for string columns")
 
 
+class Processing(str, Enum):
+    """Who runs the compiled SQL of `preprocess`."""
+
+    in_process = "in_process"
+    glue = "glue"
+
+
+class Scanning(str, Enum):
+    """Who scans for personal data in `verify`; the local scanner always does, Macie comes on top."""
+
+    in_process = "in_process"
+    macie = "macie"
+
+
+class Training(str, Enum):
+    """Who fits the synthesizer in `train`."""
+
+    in_process = "in_process"
+    sagemaker = "sagemaker"
+
+
+@dataclass
+class GlueConfig:
+    """A Glue job of ours. Omitting the version would mean Glue 6.0: another Spark and Python."""
+
+    job_name: str = "tabveil-preprocess"
+    version: str = "5.1"  # Spark 3.5.6, Python 3.11
+    role_arn: Optional[str] = None  # needed where Glue runs
+    worker_type: str = "G.1X"
+    number_of_workers: int = 2
+    execution_class: str = "STANDARD"  # or FLEX: cheaper, may wait
+    timeout_minutes: int = 30
+    poll_seconds: float = 10.0
+
+    def __post_init__(self) -> None:
+        _check("environment.glue.number_of_workers", self.number_of_workers, 2, 299, "integer")
+        _check("environment.glue.timeout_minutes", self.timeout_minutes, 1, 480, "integer")
+        _check_positive("environment.glue.poll_seconds", self.poll_seconds)
+        if self.execution_class not in ("STANDARD", "FLEX"):
+            raise ConfigError(
+                f"environment.glue.execution_class must be STANDARD or FLEX, however: {self.execution_class}"
+            )
+
+
+@dataclass
+class MacieConfig:
+    """A one-time Macie job over one prefix."""
+
+    timeout_minutes: int = 120
+    poll_seconds: float = 30.0
+
+    def __post_init__(self) -> None:
+        _check("environment.macie.timeout_minutes", self.timeout_minutes, 1, 2880, "integer")
+        _check_positive("environment.macie.poll_seconds", self.poll_seconds)
+
+
+@dataclass
+class SageMakerConfig:
+    """A SageMaker training job on our image."""
+
+    role_arn: Optional[str] = None  # needed where SageMaker trains
+    image_uri: Optional[str] = None  # of our image in ECR
+    instance_type: str = "ml.c5.xlarge"
+    volume_gb: int = 10
+    use_spot: bool = True
+    max_runtime_seconds: int = 3600
+    max_wait_seconds: int = 7200  # for a spot instance, the run included
+    poll_seconds: float = 15.0
+
+    def __post_init__(self) -> None:
+        _check("environment.sagemaker.volume_gb", self.volume_gb, 1, 16_384, "integer")
+        _check("environment.sagemaker.max_runtime_seconds", self.max_runtime_seconds, 60, 432_000, "integer")
+        _check_positive("environment.sagemaker.poll_seconds", self.poll_seconds)
+        if self.use_spot and self.max_wait_seconds < self.max_runtime_seconds:
+            raise ConfigError(
+                "environment.sagemaker.max_wait_seconds must be at least max_runtime_seconds, however: "
+                f"{self.max_wait_seconds} < {self.max_runtime_seconds}"
+            )
+
+
+@dataclass
+class PricesConfig:
+    """AWS list prices in USD, on-demand, as documented on `as_of` for the environment's region."""
+
+    as_of: str = "2026-11-01"
+    s3_gb_month: float = 0.0245
+    s3_put_per_1000: float = 0.0054
+    s3_get_per_1000: float = 0.00043
+    glue_dpu_hour: float = 0.44
+    macie_gb: float = 1.0
+    sagemaker_hour: dict[str, float] = field(default_factory=lambda: {"ml.c5.xlarge": 0.233, "ml.m5.large": 0.138})
+
+
 @dataclass
 class EnvironmentConfig:
-    """Where the pipeline runs. `embedded_s3` starts a loopback S3 server for the stages that need one."""
+    """Where the pipeline runs, and who does the work.
+
+    `embedded_s3` starts a loopback S3 server for the stages that need one, `embedded_aws` a loopback endpoint for
+    every other AWS service.
+    """
 
     name: str = "local"
     embedded_s3: bool = True
-    endpoint_url: Optional[str] = None  # None: AWS_ENDPOINT_URL_S3, else AWS itself; never set beside embedded_s3
+    embedded_aws: bool = False
+    processing: Processing = Processing.in_process
+    scanning: Scanning = Scanning.in_process
+    training: Training = Training.in_process
+    endpoint_url: Optional[str] = None  # of S3; None: AWS_ENDPOINT_URL_S3, else AWS; never set beside embedded_s3
     region: str = "eu-central-1"
     landing_bucket: str = "tabveil-landing"
+    work_bucket: str = "tabveil-work"  # what Glue, Macie and SageMaker read and write
     output_bucket: str = "tabveil-output"
     output_prefix: str = "synthetic/"
+    kms_key_id: Optional[str] = None  # encrypts what is uploaded, and the training volume
+    tags: dict[str, str] = field(default_factory=lambda: {"project": "tabveil"})
     max_object_bytes: int = 2_000_000_000
+    max_cost_usd: float = 1.0  # a job whose estimate is above is not started
     wait_seconds: float = 120.0  # for another stage to release the embedded server
+    glue: GlueConfig = field(default_factory=GlueConfig)
+    macie: MacieConfig = field(default_factory=MacieConfig)
+    sagemaker: SageMakerConfig = field(default_factory=SageMakerConfig)
+    prices: PricesConfig = field(default_factory=PricesConfig)
 
     def __post_init__(self) -> None:
         if self.embedded_s3 and self.endpoint_url:
             raise ConfigError("environment.endpoint_url and environment.embedded_s3 exclude each other: set one")
+        if self.embedded_aws and not self.embedded_s3:
+            raise ConfigError("environment.embedded_aws needs environment.embedded_s3=true: its jobs read from there")
         if not self.output_prefix.endswith("/"):
             raise ConfigError(f"environment.output_prefix must end in '/', however: {self.output_prefix!r}")
         _check_positive("environment.max_object_bytes", self.max_object_bytes)
+        _check_positive("environment.max_cost_usd", self.max_cost_usd)
         _check_positive("environment.wait_seconds", self.wait_seconds)
 
 
@@ -366,34 +492,67 @@ class Config:
     output_dir: str = "artifacts"  # the running job's own folder
 
 
-def load_config(cfg: DictConfig) -> Config:
+def load_config(cfg: DictConfig, *, dataset_option: str | None = None) -> Config:
     """The composed configuration as typed objects.
 
     Args:
         cfg: what Hydra composed from `conf/` and the command line.
+        dataset_option: the chosen option of the group `dataset`, which must bear the dataset's name.
 
     Raises:
         ConfigError: a wrong type, an unknown key, a missing or out-of-range value; one line that names the key.
     """
     name = OmegaConf.select(cfg, "synthesizer.name")
     if name not in SYNTHESIZER_CONFIGS:
-        raise ConfigError(f"synthesizer.name must be one of {sorted(SYNTHESIZER_CONFIGS)}, however: {name}")
-    schema = OmegaConf.structured(Config)
-    schema.synthesizer = OmegaConf.structured(SYNTHESIZER_CONFIGS[name])
+        known = ", ".join(sorted(SYNTHESIZER_CONFIGS))
+        raise ConfigError(f"synthesizer.name must be one of {known}, however: {name}")
     try:
-        resolved = OmegaConf.create(OmegaConf.to_container(cfg, resolve=True))
-        merged = OmegaConf.merge(schema, resolved)
-        missing = sorted(OmegaConf.missing_keys(merged))
-        if missing:
-            raise ConfigError(f"{', '.join(missing)} must be set, in conf/ or on the command line")
-        config = OmegaConf.to_object(merged)
-    except ConfigKeyError as err:
-        raise ConfigError(_unknown_key(str(err.full_key), SYNTHESIZER_CONFIGS[name])) from err
-    except ValidationError as err:
-        raise ConfigError(f"{err.full_key}: {_first_line(err)}") from err
+        plain = OmegaConf.to_container(cfg, resolve=True)
     except OmegaConfBaseException as err:
-        raise ConfigError(_first_line(err)) from err
-    return cast(Config, config)
+        raise ConfigError(keyed_line(err)) from err
+    config = _typed(cast(dict[str, Any], plain), SYNTHESIZER_CONFIGS[name])
+    if dataset_option is not None and config.dataset.name != dataset_option:
+        raise ConfigError(
+            f"dataset.name must be the name of its file, {dataset_option} in conf/dataset/{dataset_option}.yaml, "
+            f"however: dataset.name={config.dataset.name}"
+        )
+    return config
+
+
+def _typed(plain: dict[str, Any], synthesizer: type[SynthesizerConfig]) -> Config:
+    schema = OmegaConf.structured(Config)
+    schema.synthesizer = OmegaConf.structured(synthesizer)
+    try:
+        merged = OmegaConf.merge(schema, plain)
+        missing = sorted(OmegaConf.missing_keys(merged))
+        if not missing:
+            return cast(Config, OmegaConf.to_object(merged))
+    except (ConfigError, OmegaConfBaseException) as err:
+        raise ConfigError(_fault(plain, synthesizer) or keyed_line(err)) from err
+    raise ConfigError(f"{', '.join(missing)} must be set, in conf/ or on the command line")
+
+
+def _fault(plain: dict[str, Any], synthesizer: type[SynthesizerConfig]) -> str | None:
+    """The first thing that is wrong, with its key path."""
+    hints = {**get_type_hints(Config), "synthesizer": synthesizer}
+    for key, value in plain.items():
+        fault = find_fault(value, hints[key], key) if key in hints else unknown_setting(key, hints)
+        if fault is not None:
+            return fault
+    return None
+
+
+def known_settings(parent_key: str) -> list[str]:
+    """Settings that a file of `conf/` may hold below a key path, e.g. ``dataset.columns.age``; "" for the top.
+
+    Empty where names are free (columns), for plain values, and for `synthesizer`, whose kinds differ.
+    """
+    owner: Any = Config
+    for part in filter(None, parent_key.split(".")):
+        values = get_args(owner)[-1:] or (None,)
+        hint = get_type_hints(owner).get(part) if is_dataclass(owner) else values[0]
+        owner = get_args(hint)[0] if get_origin(hint) is Union else hint
+    return [item.name for item in fields(owner)] if is_dataclass(owner) else []
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
@@ -406,31 +565,3 @@ def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
         else:
             flat[name] = value.value if isinstance(value, Enum) else value
     return flat
-
-
-def _first_line(err: Exception) -> str:
-    return str(err).strip().splitlines()[0]
-
-
-def _unknown_key(full_key: str, synthesizer: type[SynthesizerConfig]) -> str:
-    *parents, last = full_key.split(".")
-    owner: Any = Config
-    for part in parents:
-        owner = synthesizer if part == "synthesizer" else _value_type(owner, part)
-    known = [item.name for item in fields(owner)] if is_dataclass(owner) else []
-    return f"unknown setting {full_key}{did_you_mean(last, known)}"
-
-
-def _value_type(owner: Any, part: str) -> Any:
-    """Type below `owner`: a dataclass's field, or the values of a mapping; unions are read as their first member."""
-    hint = get_type_hints(owner).get(part) if is_dataclass(owner) else (get_args(owner) or (None,))[-1]
-    return get_args(hint)[0] if get_origin(hint) is Union else hint
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The end of an error message: the closest known word, or the known ones."""
-    known = list(known)
-    close = difflib.get_close_matches(word, known, n=1)
-    if close:
-        return f" (did you mean {close[0]}?)"
-    return f"; there are: {', '.join(sorted(known)[:30])}" if known else ""

@@ -19,6 +19,8 @@
     ├── GateError (RuntimeError)             the evaluation gate failed, or its verdict is missing
     ├── ArtifactError (OSError)              a stage's input is missing or unreadable
     ├── TrackingError (OSError)              the MLflow store cannot be reached, or was moved
+    ├── CloudError (RuntimeError)            an AWS service refused, failed, or its job did not end well
+    │   └── CostError                        an estimate is above `environment.max_cost_usd`
     └── StorageError (OSError)               the object store
         ├── ObjectNotFoundError
         ├── ObjectExistsError                never overwrite
@@ -97,6 +99,14 @@ class ArtifactError(TabVeilError, OSError):
 
 class TrackingError(TabVeilError, OSError):
     """The MLflow store cannot be reached, or its artifacts are elsewhere."""
+
+
+class CloudError(TabVeilError, RuntimeError):
+    """An AWS service refused, failed, or its job did not end well."""
+
+
+class CostError(CloudError):
+    """What is about to be started is estimated to cost more than `environment.max_cost_usd`."""
 
 
 class StorageError(TabVeilError, OSError):

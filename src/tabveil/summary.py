@@ -21,7 +21,7 @@ from tabveil.cli import process_border
 from tabveil.config import project_root
 from tabveil.stages.app import timings_dir
 
-QUALITY = ("quality/overall", "quality/floor", "quality/ceiling")
+QUALITY = ("quality/overall", "quality/ceiling")
 # label, metric, what to compare it with (text, or another metric's name behind it)
 SCORES = (
     ("detection (C2ST)", "detection/c2st_auc", "AUC; 0.5: cannot be told apart", None),
@@ -55,15 +55,22 @@ def pii_section(artifacts: Artifacts) -> list[tuple[str, str]]:
         if column["action"] != "keep":
             by_action.setdefault(column["action"], []).append(name)
     found = sorted(report["before"]["columns_with_findings"])
-    rows = [("PII found", f"[bold]{len(found)} columns[/]: {', '.join(found)}")]
+    rows = [("PII found", f"[bold]{columns(len(found))}[/]: {', '.join(found)}" if found else columns(0))]
     rows += [(action, ", ".join(names)) for action, names in sorted(by_action.items())]
-    return [*rows, ("PII left to learn from", f"{len(report['after']['columns_with_findings'])} columns")]
+    return [*rows, ("PII left to learn from", columns(len(report["after"]["columns_with_findings"])))]
+
+
+def columns(number: int) -> str:
+    """``1 column``, ``2 columns``."""
+    return f"{number} column" if number == 1 else f"{number} columns"
 
 
 def scores_section(metrics: dict[str, float]) -> list[tuple[str, str]]:
     """Quality between its floor and its ceiling, usefulness, privacy."""
     quality = f"{metrics['quality/overall']:.3f}"
-    scale = f"floor {metrics['quality/floor']:.3f}, ceiling {metrics['quality/ceiling']:.3f}"
+    floor = metrics.get("quality/floor")
+    shown = "no floor (no pair of columns counts)" if floor is None else f"floor {floor:.3f}"
+    scale = f"{shown}, ceiling {metrics['quality/ceiling']:.3f}"
     rows = [("quality (sdmetrics)", f"[bold]{quality}[/]  {scale}")]
     for label, name, text, other in SCORES:
         if name in metrics:

@@ -2,8 +2,8 @@
 
 Each job of a Hydra sweep runs train -> sample -> evaluate on the tables that `dvc repro` made, below its own folder
 `multirun/<time>/<number>/`: no DVC output is touched. Jobs run one after another in this process and are children of
-one parent run in MLflow; at the end a leaderboard is printed. Promote the winner with ``python -m tabveil.use`` (or
-edit `conf/`), then `make run`.
+one parent run in MLflow; at the end a leaderboard is printed, and where MLflow shows the same. Promote the winner with
+``python -m tabveil.use`` (or edit `conf/`), then `make run`.
 """
 
 from __future__ import annotations
@@ -27,20 +27,13 @@ from tabveil.errors import ConfigError, GateError, SynthesizerError, TabVeilErro
 from tabveil.stages import evaluate, sample, train
 from tabveil.stages.app import compose_config, hydra_errors, run_hydra
 from tabveil.tracking import Tracker
+from tabveil.ui_view import SCORES, save_view, sweep_runs
 
 PARENT_VARIABLE = "TABVEIL_PARENT_RUN_ID"
 MULTIRUN_FLAGS = {"--multirun", "-m"}
 INFORMATIVE_FLAGS = {"--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i"}
 PREPARED = {"dataset", "environment", "preprocess", "pii"}  # what the tables were made with
 FAILED_TRIALS: list[str] = []  # numbers of the jobs of this process's sweep
-LEADERBOARD = {
-    "quality": "quality/overall",
-    "shapes": "quality/column_shapes",
-    "trends": "quality/column_pair_trends",
-    "C2ST": "detection/c2st_auc",
-    "TSTR": "utility/tstr",
-    "DCR share": "privacy/dcr_share_closer_to_train",
-}
 
 
 def run_trial(config: Config, root: Path) -> None:
@@ -89,18 +82,23 @@ def _swept(override: Override) -> bool:
     return bool(override.is_sweep_override()) or override.key_or_group.startswith("hydra")
 
 
-def leaderboard(runs: list[dict[str, Any]]) -> Table:
-    """The children, best quality first, with the parameters in which they differ."""
+def swept_parameters(runs: list[dict[str, Any]]) -> list[str]:
+    """Parameters in which the children differ, the synthesizer's name and seed first."""
     names = sorted({name for run in runs for name in run["params"]})
     swept = [n for n in names if len({run["params"].get(n) for run in runs}) > 1]
-    keys = [n for n in ("synthesizer.name", "synthesizer.seed") if n in swept] + [
+    return [n for n in ("synthesizer.name", "synthesizer.seed") if n in swept] + [
         n for n in swept if n not in ("synthesizer.name", "synthesizer.seed") and not all_in_one_kind(runs, n)
     ]
+
+
+def leaderboard(runs: list[dict[str, Any]]) -> Table:
+    """The children, best quality first, with the parameters in which they differ."""
+    keys = swept_parameters(runs)
     table = Table(title="Leaderboard (best quality first)")
-    for heading in ("#", *(key.removeprefix("synthesizer.") for key in keys), *LEADERBOARD, "gate"):
-        table.add_column(heading, justify="right" if heading in LEADERBOARD else "left")
+    for heading in ("#", *(key.removeprefix("synthesizer.") for key in keys), *SCORES, "gate"):
+        table.add_column(heading, justify="right" if heading in SCORES else "left")
     for rank, run in enumerate(runs, start=1):
-        scores = (run["metrics"].get(metric) for metric in LEADERBOARD.values())
+        scores = (run["metrics"].get(metric) for metric in SCORES.values())
         shown = ("-" if score is None else f"{score:.3f}" for score in scores)
         parameters = (run["params"].get(key, "-") for key in keys)
         table.add_row(str(rank), *parameters, *shown, run["tags"].get("gate", "-"))
@@ -115,6 +113,12 @@ def all_in_one_kind(runs: list[dict[str, Any]], parameter: str) -> bool:
     return all(len(values) == 1 for values in kinds.values())
 
 
+def failures(trials: list[str]) -> str:
+    """How many trials failed, and which."""
+    noun = "trial" if len(trials) == 1 else "trials"
+    return f"{len(trials)} {noun} failed: {', '.join(trials)} (see above)"
+
+
 def main() -> None:
     """Command line."""
     arguments = sys.argv[1:]
@@ -126,13 +130,17 @@ def main() -> None:
             raise ConfigError("a sweep needs --multirun, e.g. python -m tabveil.sweep --multirun synthesizer.seed=0,1")
         os.chdir(project_root())
         tracker = Tracker(base_config(arguments), project_root())
-        parent = tracker.start("sweep: " + " ".join(a for a in arguments if not a.startswith("-")))
+        name = "sweep: " + " ".join(a for a in arguments if not a.startswith("-"))
+        parent = tracker.start(name)
         os.environ[PARENT_VARIABLE] = parent
         with tracker.closing(parent):
             run_hydra("sweep", job)
-            Console().print(leaderboard(tracker.children(parent)))
+            runs = tracker.children(parent)
+            Console().print(leaderboard(runs))
+            address = save_view(tracker, sweep_runs(parent, name, swept_parameters(runs)))
+            print(f"in MLflow (make ui, or your server): {address}")
             if FAILED_TRIALS:
-                raise SynthesizerError(f"{len(FAILED_TRIALS)} trials failed: {', '.join(FAILED_TRIALS)} (see above)")
+                raise SynthesizerError(failures(FAILED_TRIALS))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,8 @@
 """``python -m tabveil.use dataset=<name> [synthesizer=<name> ...]``: choose the options that the pipeline runs with.
 
-Rewrites the defaults list of `conf/config.yaml`, and nothing else in it, so that DVC sees the choice.
+Rewrites the defaults list of `conf/config.yaml`, and nothing else in it, so that DVC sees the choice. A choice whose
+configuration cannot be used is refused and changes nothing; one that was made stays until the next, whether or not
+the run that follows succeeds.
 """
 
 from __future__ import annotations
@@ -12,13 +14,15 @@ from pathlib import Path
 
 from tabveil.artifacts import write_text
 from tabveil.cli import process_border
-from tabveil.config import did_you_mean, project_root
+from tabveil.config import project_root
 from tabveil.errors import ConfigError
+from tabveil.explain import did_you_mean
+from tabveil.stages.app import compose_config
 
 CHOICE = re.compile(r"([a-z_]+)=([A-Za-z0-9_]+)")
 
 
-def select(conf: Path, choices: Mapping[str, str]) -> list[str]:
+def select(conf: Path, choices: Mapping[str, str]) -> dict[str, str]:
     """Make options the defaults of their groups: all of them, or none if one is wrong.
 
     Args:
@@ -26,21 +30,23 @@ def select(conf: Path, choices: Mapping[str, str]) -> list[str]:
         choices: group -> option.
 
     Returns:
-        Groups that changed.
+        Groups that changed -> the option they had.
 
     Raises:
-        ConfigError: no such group or option.
+        ConfigError: no such group or option, or the configuration composed with it is wrong.
     """
     path = conf / "config.yaml"
     before = text = path.read_text(encoding="utf-8")
-    changed = []
+    changed = {}
     for group, option in choices.items():
         _check_exists(conf, group, option)
-        chosen, count = re.subn(rf"(?m)^(\s+- {group}:) \S+", rf"\1 {option}", text)
-        if count != 1:
-            raise ConfigError(f"{path} must have one line '- {group}: <option>' in its defaults, however: {count}")
-        changed += [group] if chosen != text else []
-        text = chosen
+        lines = re.findall(rf"(?m)^\s+- {group}: (\S+)", text)
+        if len(lines) != 1:
+            raise ConfigError(f"{path} must have one line '- {group}: <option>' in its defaults, however: {len(lines)}")
+        if lines[0] != option:
+            changed[group] = lines[0]
+        text = re.sub(rf"(?m)^(\s+- {group}:) \S+", rf"\1 {option}", text)
+    compose_config([f"{group}={option}" for group, option in choices.items()], conf=conf)
     if text != before:
         write_text(path, text)
     return changed
@@ -73,8 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments).choices
     with process_border():
         choices = parse(asked)
-        for group in select(project_root() / "conf", choices):
-            print(f"conf/config.yaml: {group} is now {choices[group]}")
+        for group, before in select(project_root() / "conf", choices).items():
+            print(f"conf/config.yaml: {group} is now {choices[group]} (was {before}), for this run and the next ones")
     return 0
 
 

@@ -40,6 +40,18 @@ def test_evaluate_orders_floor_synthetic_and_ceiling(good: Evaluation, shuffled:
     assert shuffled.metrics["quality/overall"] == pytest.approx(metrics["quality/floor"], abs=0.03)
 
 
+def test_evaluate_has_no_floor_where_no_pair_counts() -> None:
+    rng = np.random.default_rng(0)
+    frames = [pd.DataFrame({"grade": rng.choice(["A", "B"], 300), "active": rng.random(300) < 0.5}) for _ in range(3)]
+    tables = [frame.astype({"grade": "object", "active": "boolean"}) for frame in frames]
+    kept = tuple(column for column in METADATA.columns if column.name in ("grade", "active"))
+    result = evaluate(*tables, replace(METADATA, columns=kept, target=None, constraints=()), EvaluationConfig())
+    assert result.metrics["quality/num_counted_pairs"] == 0
+    assert "quality/floor" not in result.metrics
+    assert result.metrics["quality/ceiling"] < 1.0
+    assert any("there is no floor" in note for note in result.notes)
+
+
 def test_evaluate_gives_one_to_the_training_table_itself(copied: Evaluation) -> None:
     assert copied.metrics["quality/overall"] == 1.0
     assert copied.metrics["diagnostic/overall"] == 1.0

@@ -248,7 +248,8 @@ def test_draft_raises_the_limit_when_many_rows_do_not_fit(tmp_path):
     text = "a,b\n" + "".join(f"{n},{n}\n" if n % 10 else "broken\n" for n in range(100))
     draft, dataset, path = drafted(tmp_path, text)
     assert dataset.max_rejected_fraction == pytest.approx(0.11)
-    assert "10 malformed lines will go to quarantine" in draft.assumptions
+    told = "10 malformed lines will go to quarantine: line 2: 1 field instead of 2; line 12: "
+    assert any(sentence.startswith(told) and sentence.endswith("; ...") for sentence in draft.assumptions)
     assert preprocess(path, dataset, PreprocessConfig()).profile["counts"]["rejected"] == 10
 
 
@@ -283,3 +284,28 @@ def test_draft_other_encodings(tmp_path):
 
 def test_draft_is_deterministic(tmp_path):
     assert drafted(tmp_path, transactions())[0] == drafted(tmp_path, transactions())[0]
+
+
+@pytest.mark.parametrize("num_rows", [100, 5000])
+def test_draft_says_where_a_quotation_mark_is_not_closed(tmp_path, num_rows):
+    rows = [f"{n},street {n},{n}.5" for n in range(num_rows)]
+    rows[20] = '20,"street 20,20.5'
+    draft, dataset, path = drafted(tmp_path, "\n".join(["n,street,amount", *rows]) + "\n")
+    assert dataset.csv.quote == '"'
+    told = "1 malformed line will go to quarantine: line 22: a quotation mark without its partner"
+    assert told in draft.assumptions
+    quarantine = preprocess(path, dataset, PreprocessConfig()).quarantine
+    assert quarantine["_line"].tolist() == ['20,"street 20,20.5']
+
+
+def test_draft_reads_digits_beyond_exact_numbers_as_text(tmp_path):
+    first = 2**53 + 1
+    rows = (f"{first + n},{first + n % 3},{n if n else first}\n" for n in range(90))
+    draft, dataset, path = drafted(tmp_path, "ref,level,few\n" + "".join(rows))
+    types = {name: (spec.type, spec.resolved_sdtype) for name, spec in dataset.columns.items()}
+    assert types["ref"] == (ColumnType.string, SDType.id)
+    assert types["level"] == (ColumnType.string, SDType.categorical)
+    assert types["few"] == (ColumnType.integer, SDType.numerical)
+    assert "few: a model rounds its numbers beyond 2^53 (1 different ones)" in draft.assumptions
+    table = preprocess(path, dataset, PreprocessConfig()).table
+    assert set(table["level"]) == {str(first + n) for n in range(3)}

@@ -80,3 +80,11 @@ def test_check_readable_parquet(tmp_path):
     pd.DataFrame({"a": []}).to_parquet(path)
     with pytest.raises(UnreadableFileError, match="0 rows"):
         check_readable(path, FileFormat.parquet)
+
+
+@pytest.mark.parametrize("format", FileFormat)
+def test_check_readable_names_where_the_file_came_from(tmp_path, format):
+    (tmp_path / ".raw.123.tmp").write_bytes(b"\x89PNG....")
+    with pytest.raises(UnreadableFileError, match=r"^s3://landing/raw/x must be ") as caught:
+        check_readable(tmp_path / ".raw.123.tmp", format, "s3://landing/raw/x")
+    assert "tmp" not in str(caught.value)

@@ -137,11 +137,30 @@ def test_read_records_reads_what_a_writer_writes(rows):
     text = io.StringIO(newline="")
     csv_module.writer(text, quoting=csv_module.QUOTE_ALL).writerows(rows)
     records = list(read_records(io.StringIO(text.getvalue(), newline=""), CsvConfig()))
-    assert [tuple(fields) for fields, _ in records] == rows
+    assert [tuple(fields) for fields, *_ in records] == rows
 
 
 @given(st.text(st.sampled_from('a,"\n'), max_size=60))
 def test_read_records_loses_no_line(text):
     records = list(read_records(io.StringIO(text, newline=""), CsvConfig()))
-    joined = "".join(line for _, line in records)
+    joined = "".join(record.text for record in records)
+    assert [record.line for record in records] == sorted({record.line for record in records})
     assert joined.replace("\n", "") == text.replace("\n", "")
+
+
+def test_load_raw_says_in_which_line_a_record_is_malformed(tmp_path):
+    lines = ["a,b", '"x', 'y",1', "", "2,3", '4,"open', "5,6,7", "8,9", "10", "11", "12"]
+    (tmp_path / "t.csv").write_text("\n".join(lines) + "\n")
+    raw = load_raw(duckdb.connect(), tmp_path / "t.csv", FileFormat.csv, CsvConfig())
+    assert raw.num_malformed == 5
+    assert raw.malformed == (
+        "line 6: a quotation mark without its partner",
+        "line 7: 3 fields instead of 2",
+        "line 9: 1 field instead of 2",
+    )
+
+
+def test_load_raw_names_the_file_as_it_is_told_to(tmp_path):
+    (tmp_path / "raw").write_text("a,b\n")
+    with pytest.raises(UnreadableFileError, match=r"^landing/x\.csv must hold rows"):
+        load_raw(duckdb.connect(), tmp_path / "raw", FileFormat.csv, CsvConfig(), name="landing/x.csv")

@@ -55,7 +55,7 @@ def readme_run(tmp_path_factory: pytest.TempPathFactory, repository, make_clone,
     """Every command once, in order; returns the clone and what each command said."""
     folder = make_clone(tmp_path_factory.mktemp("readme") / "tabveil")
     write_table(folder / "my_table.csv")
-    environment = {**clean_environment, "VENV": sys.prefix, "PYTHONPATH": str(folder / "src"), "COLUMNS": "120"}
+    environment = {**clean_environment, "PYTHONPATH": str(folder / "src"), "COLUMNS": "120"}
     outputs: dict[str, str] = {}
     for command in commands(repository):
         if command in ELSEWHERE:

@@ -10,7 +10,7 @@ from tabveil.artifacts import to_json
 from tabveil.config import BadValue, CsvConfig, DatasetConfig, FileFormat, PreprocessConfig, SourceConfig
 from tabveil.errors import ConfigError, SchemaError, TooManyRejectedError
 from tabveil.preprocess import preprocess
-from tabveil.schema import PANDAS_DTYPE, ColumnSpec, ColumnType, ConstraintKind, ConstraintSpec, NullPolicy
+from tabveil.schema import PANDAS_DTYPE, ColumnSpec, ColumnType, ConstraintKind, ConstraintSpec, NullPolicy, SDType
 
 INTEGER, DECIMAL = ColumnSpec(type=ColumnType.integer), ColumnSpec(type=ColumnType.decimal)
 DATE, DATETIME = ColumnSpec(type=ColumnType.date), ColumnSpec(type=ColumnType.datetime)
@@ -353,3 +353,12 @@ def test_same_input_same_output(run):
 def test_a_column_may_be_called_reason(run):
     result = run([["reason", "k"], ["broke", "1"], ["late", "x"]], {"reason": TEXT, "k": INTEGER})
     assert result.quarantine[["_reason", "reason"]].values.tolist() == [["k: not an integer", "late"]]
+
+
+def test_integers_that_a_model_will_round_are_exact_here_and_counted(run):
+    large = [2**53 + 1, -(2**53) - 1, 2**53]
+    code = ColumnSpec(type=ColumnType.integer, sdtype=SDType.categorical)
+    rows = [["n", "code"], *([str(value), str(value)] for value in large)]
+    result = run(rows, {"n": INTEGER, "code": code})
+    assert result.table["n"].tolist() == result.table["code"].tolist() == large
+    assert [column.get("beyond_exact") for column in result.profile["columns"]] == [2, None]

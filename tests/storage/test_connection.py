@@ -91,6 +91,14 @@ def test_a_foreign_endpoint_from_the_environment_is_refused(tmp_path, monkeypatc
         pass
 
 
+def test_without_an_endpoint_nothing_is_advised_that_does_not_exist(tmp_path, repository):
+    options = {path.stem for path in (repository / "conf" / "environment").glob("*.yaml")}
+    environment = EnvironmentConfig(name="local", embedded_s3=False)
+    with pytest.raises(ConfigError, match=r"environment\.embedded_s3=true") as caught, connect(environment, tmp_path):
+        pass
+    assert set(re.findall(r"environment=(\w+)", str(caught.value))) <= options
+
+
 def test_the_aws_environment_may_talk_to_aws(tmp_path):
     environment = EnvironmentConfig(name="aws", embedded_s3=False, region="eu-west-1")
     with connect(environment, tmp_path) as store:

@@ -176,7 +176,7 @@ def _stock(inputs: _Inputs) -> tuple[dict[str, float], stock.StockScores]:
         "column_shapes": scores.shapes,
         "column_pair_trends": scores.trends,
         "num_counted_pairs": float(len(scores.pairs)),
-        "floor": stock.quality_of_pairs(train, floor_table(train, seed), metadata, scores.pairs).overall,
+        "floor": _floor(train, seed, metadata, scores.pairs),
         "ceiling": stock.quality_of_pairs(real, fresh, metadata, scores.pairs).overall,
         "ceiling_bootstrap": stock.quality_of_pairs(
             train, bootstrap_table(train, seed), metadata, scores.pairs
@@ -185,6 +185,13 @@ def _stock(inputs: _Inputs) -> tuple[dict[str, float], stock.StockScores]:
     }
     diagnostic = stock.diagnostic(train, inputs.synthetic, metadata)
     return _grouped("quality", quality) | _grouped("diagnostic", diagnostic), scores
+
+
+def _floor(train: pd.DataFrame, seed: int, metadata: Metadata, pairs: pd.DataFrame) -> float:
+    """NaN where no pair counts: shuffled columns keep their shapes, and shapes alone would score a perfect 1."""
+    if pairs.empty:
+        return float("nan")
+    return stock.quality_of_pairs(train, floor_table(train, seed), metadata, pairs).overall
 
 
 def _shared(inputs: _Inputs) -> tuple[dict[str, float], SharedScores, SharedScores, Associations]:
@@ -300,7 +307,10 @@ def _notes(whole: dict[str, pd.DataFrame], inputs: _Inputs, metrics: dict[str, f
         if len(table) > len(getattr(inputs, name))
     ]
     if not metrics["quality/num_counted_pairs"]:
-        notes.append("No pair is associated strongly enough to count for sdmetrics: its score is column shapes alone.")
+        notes.append(
+            "No pair is associated strongly enough to count for sdmetrics: its score is column shapes alone, which "
+            "shuffling keeps, so that there is no floor."
+        )
     absent = sorted(name for name, value in metrics.items() if not np.isfinite(value))
     if absent:
         notes.append(f"Could not be computed on this table: {', '.join(absent)}.")

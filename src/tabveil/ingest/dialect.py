@@ -28,6 +28,7 @@ _MIN_AGREEING_FRACTION = 0.5
 _BLOCK_BYTES = 1 << 20
 _CP1252_HOLES = (0x81, 0x8D, 0x8F, 0x90, 0x9D)
 _NUMBER = re.compile(r"[$€£¥₫]? ?[+-]?[0-9][0-9.,'’ \u00a0\u202f]*[0-9] ?[%$€£¥₫]?|[+-]?[.,][0-9]+")
+_ENCLOSED = {q: re.compile(rf"(?:^|[;\t|,]) ?{q}[^{q}\r\n]*{q}(?=[;\t|,\r\n]|$)") for q in QUOTES}
 _SIGN_CHARACTERS = "$€£¥₫%+- "
 
 
@@ -83,7 +84,9 @@ def inspect_dialect(path: Path) -> DialectGuess:
     notes = []
     if encoding in ("cp1252", "latin-1"):
         notes.append(f"the file is not UTF-8; read as {encoding}: look at names with accents")
-    candidates = [CsvConfig(delimiter=d, quote=q, encoding=encoding) for q in QUOTES for d in DELIMITERS]
+    candidates = [
+        CsvConfig(delimiter=d, quote=q, encoding=encoding) for q in _quotes(path, encoding) for d in DELIMITERS
+    ]
     samples = {(c.delimiter, c.quote): _sample(path, c) for c in candidates}
     scores = {key: _agreement(records) for key, records in samples.items()}
     best = max(scores, key=lambda key: scores[key])
@@ -102,10 +105,18 @@ def inspect_dialect(path: Path) -> DialectGuess:
     return DialectGuess(replace(csv, decimal=decimal, thousands=thousands), (*notes, *found))
 
 
+def _quotes(path: Path, encoding: str) -> tuple[str, ...]:
+    """Quotation marks worth trying: `'` only if it encloses fields, else it would explain an unclosed `"` away."""
+    with open_text(path, encoding) as file:
+        lines = list(itertools.islice(file, SAMPLE_RECORDS))
+    double, single = (sum(len(_ENCLOSED[quote].findall(line)) for line in lines) for quote in QUOTES)
+    return QUOTES if single and single >= double else QUOTES[:1]
+
+
 def _sample(path: Path, csv: CsvConfig) -> list[list[str]]:
     """The first records; a malformed one is an empty list."""
     with open_text(path, csv.encoding) as file:
-        return [fields or [] for fields, _ in itertools.islice(read_records(file, csv), SAMPLE_RECORDS)]
+        return [record.fields or [] for record in itertools.islice(read_records(file, csv), SAMPLE_RECORDS)]
 
 
 def _delimited(samples: dict[tuple[str, str], list[list[str]]]) -> bool:

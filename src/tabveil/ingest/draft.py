@@ -116,8 +116,13 @@ def _check_malformed(path: Path, raw: RawTable, csv: CsvConfig) -> None:
     if raw.num_malformed > _MAX_MALFORMED_FRACTION * raw.num_rows:
         raise UnreadableFileError(
             f"{path.name} must have {len(raw.headers)} fields in every line as in its header (delimiter "
-            f"{csv.delimiter!r}), however {raw.num_malformed} of {raw.num_rows} lines differ: remove title lines"
+            f"{csv.delimiter!r}), however {raw.num_malformed} of {raw.num_rows} lines differ ({_malformed(raw)}): "
+            "remove title lines, close quotation marks"
         )
+
+
+def _malformed(raw: RawTable) -> str:
+    return "; ".join(raw.malformed) + ("; ..." if raw.num_malformed > len(raw.malformed) else "")
 
 
 def _guess(
@@ -163,7 +168,8 @@ def _sentences(
     if extra_nulls:
         sentences.append(f"read as missing: {', '.join(sorted(extra_nulls))}")
     if raw.num_malformed:
-        sentences.append(f"{raw.num_malformed} malformed lines will go to quarantine")
+        noun = "line" if raw.num_malformed == 1 else "lines"
+        sentences.append(f"{raw.num_malformed} malformed {noun} will go to quarantine: {_malformed(raw)}")
     for guess, declaration in zip(guesses, declarations, strict=True):
         notes = [f"{note}" for note in guess.notes]
         if guess.num_unfit:

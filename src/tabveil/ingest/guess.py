@@ -13,6 +13,7 @@ from tabveil.schema import ColumnType
 
 FITTING_FRACTION = 0.99  # of the values must fit a type; the others will be rejected, which the draft says
 MAX_INTEGER = 2**63 - 1
+EXACT_INTEGER = 2**53  # a model of numbers (float64) rounds whole numbers beyond it
 BOOLEAN_WORDS = (
     *({"true", "false"}, {"yes", "no"}, {"y", "n"}, {"t", "f"}),
     *(
@@ -136,13 +137,17 @@ def _type(name: str, given: Counter[str], csv: CsvConfig) -> _Type:
         return ColumnType.string, (), 0, ("no value at all",)
     if len(given) == 2 and {text.lower() for text in given} in BOOLEAN_WORDS:
         return ColumnType.boolean, (), 0, ()
+    large = _beyond_exact(given)
+    if large > 0.5 * len(given):
+        return ColumnType.string, (), 0, ("digits beyond 2^53 name something: read as text, so that none is rounded",)
     if not _is_code(name, given):
         integers, decimals = (_unfit_numbers(given, csv, kind) for kind in (ColumnType.integer, ColumnType.decimal))
         kind, (num_unfit, note) = (
             (ColumnType.decimal, decimals) if decimals[0] < integers[0] else (ColumnType.integer, integers)
         )
         if num_unfit <= (1 - FITTING_FRACTION) * given.total():
-            return kind, (), num_unfit, note
+            rounded = (f"a model rounds its numbers beyond 2^53 ({large} different ones)",) if large else ()
+            return kind, (), num_unfit, (*note, *rounded)
     dates = guess_formats(name, given, day_first=csv.delimiter == ";" or csv.decimal == ",")
     if dates is not None and dates.num_unfit <= (1 - FITTING_FRACTION) * given.total():
         kind = ColumnType.datetime if dates.has_time else ColumnType.date
@@ -151,15 +156,20 @@ def _type(name: str, given: Counter[str], csv: CsvConfig) -> _Type:
 
 
 def _is_code(name: str, given: Counter[str]) -> bool:
-    """Digits that are no quantity: leading zeros, too long for an integer, or a header like postcode or phone."""
+    """Digits that are no quantity: leading zeros, or a header like postcode or phone."""
     digits = [text for text in given if text.isascii() and text.isdigit()]
     padded = sum(len(text) > 1 and text.startswith("0") for text in digits)
     return bool(
         _CODE_HEADER.search(name)
         or padded > 0.01 * len(given)
-        or sum(len(text) >= 19 and int(text) > MAX_INTEGER for text in digits if len(text) < 400) > 0.5 * len(given)
         or ("date" in name and all(len(text) == 8 for text in digits) and len(digits) == len(given))
     )
+
+
+def _beyond_exact(given: Counter[str]) -> int:
+    """Distinct values that are digits only and larger than float64 tells apart."""
+    long = [text for text in given if len(text) >= 16 and text.isascii() and text.isdigit()]
+    return sum(len(text) > 19 or int(text) > EXACT_INTEGER for text in long)
 
 
 def _unfit_numbers(given: Counter[str], csv: CsvConfig, kind: ColumnType) -> tuple[int, tuple[str, ...]]:

@@ -43,57 +43,61 @@ _CONTROLS = bytes(set(range(32)) - {0x09, 0x0A, 0x0B, 0x0C, 0x0D, 0x1A, 0x1B})
 _MAX_CONTROL_FRACTION = 0.001
 
 
-def check_readable(path: Path, format: FileFormat) -> None:
+def check_readable(path: Path, format: FileFormat, name: str | None = None) -> None:
     """Refuse a file that cannot be a table in the declared format; reads its first megabyte at most.
+
+    Args:
+        name: what messages call it, e.g. the URI it was fetched from; by default the file's own name.
 
     Raises:
         UnreadableFileError: missing, empty, binary, compressed, a page of HTML, JSON, only a header, or (Parquet)
             without a valid footer, columns or rows.
     """
+    name = name or path.name
     if not path.is_file():
-        raise UnreadableFileError(f"{path.name} must be a file, however there is none")
+        raise UnreadableFileError(f"{name} must be a file, however there is none")
     with path.open("rb") as file:
         head = file.read(SAMPLE_BYTES)
     if not head:
-        raise UnreadableFileError(f"{path.name} must hold a table, however it is empty (0 bytes)")
+        raise UnreadableFileError(f"{name} must hold a table, however it is empty (0 bytes)")
     if format is FileFormat.parquet:
-        _check_parquet(path, head)
+        _check_parquet(path, head, name)
     else:
-        _check_csv(path, head)
+        _check_csv(head, name)
 
 
-def _check_parquet(path: Path, head: bytes) -> None:
+def _check_parquet(path: Path, head: bytes, name: str) -> None:
     if not head.startswith(b"PAR1"):
         raise UnreadableFileError(
-            f"{path.name} must be Parquet, however it does not begin as Parquet does: is source.format csv?"
+            f"{name} must be Parquet, however it does not begin as Parquet does: is source.format csv?"
         )
     try:
         metadata = pq.read_metadata(path)
     except (OSError, pa.ArrowInvalid) as err:
-        raise UnreadableFileError(f"{path.name} must be Parquet, however its footer is broken: fetch it again") from err
+        raise UnreadableFileError(f"{name} must be Parquet, however its footer is broken: fetch it again") from err
     if metadata.num_rows == 0 or metadata.num_columns == 0:
         raise UnreadableFileError(
-            f"{path.name} must hold rows, however: {metadata.num_rows} rows, {metadata.num_columns} columns"
+            f"{name} must hold rows, however: {metadata.num_rows} rows, {metadata.num_columns} columns"
         )
 
 
-def _check_csv(path: Path, head: bytes) -> None:
+def _check_csv(head: bytes, name: str) -> None:
     for signature, what in _SIGNATURES:
         if head.startswith(signature):
-            raise UnreadableFileError(f"{path.name} must be CSV text, however it is {what}: {_advice(what)}")
+            raise UnreadableFileError(f"{name} must be CSV text, however it is {what}: {_advice(what)}")
     encoding = sniff_wide_encoding(head)
     if encoding is None:
-        _check_bytes(path, head)
+        _check_bytes(head, name)
     text = head.decode(encoding or "latin-1", errors="replace").lstrip("\ufeff").removeprefix("ï»¿")
     if _MARKUP.match(text):
-        raise UnreadableFileError(f"{path.name} must be CSV text, however it is an HTML or XML page: check its link")
+        raise UnreadableFileError(f"{name} must be CSV text, however it is an HTML or XML page: check its link")
     if _JSON.match(text):
-        raise UnreadableFileError(f"{path.name} must be CSV text, however it is JSON: convert it to CSV or Parquet")
+        raise UnreadableFileError(f"{name} must be CSV text, however it is JSON: convert it to CSV or Parquet")
     lines = sum(1 for line in text.splitlines() if line.strip("\x1a \t"))
     if lines == 0:
-        raise UnreadableFileError(f"{path.name} must hold a table, however it holds blank lines only")
+        raise UnreadableFileError(f"{name} must hold a table, however it holds blank lines only")
     if lines == 1 and len(head) < SAMPLE_BYTES:
-        raise UnreadableFileError(f"{path.name} must hold a header and rows, however it is only a header (one line)")
+        raise UnreadableFileError(f"{name} must hold a header and rows, however it is only a header (one line)")
 
 
 def _advice(what: str) -> str:
@@ -102,13 +106,13 @@ def _advice(what: str) -> str:
     return "unpack it first" if "compressed" in what or "archive" in what else "export it as CSV or Parquet"
 
 
-def _check_bytes(path: Path, head: bytes) -> None:
+def _check_bytes(head: bytes, name: str) -> None:
     if b"\x00" in head:
-        raise UnreadableFileError(f"{path.name} must be CSV text, however it holds NUL bytes: it is a binary file")
+        raise UnreadableFileError(f"{name} must be CSV text, however it holds NUL bytes: it is a binary file")
     controls = len(head) - len(head.translate(None, _CONTROLS))
     if controls > _MAX_CONTROL_FRACTION * len(head):
         raise UnreadableFileError(
-            f"{path.name} must be CSV text, however {controls / len(head):.1%} of it are control characters: "
+            f"{name} must be CSV text, however {controls / len(head):.1%} of it are control characters: "
             "it is a binary file"
         )
 

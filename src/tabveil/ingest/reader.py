@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 import duckdb
 import numpy as np
@@ -25,6 +25,7 @@ from tabveil.errors import UnreadableFileError
 from tabveil.ingest.inspect import BYTE_ORDER_MARKS
 
 CHUNK_ROWS = 8192
+_SHOWN_MALFORMED = 3
 _BLANK_LINE = " \t\r\n\x1a"  # old DOS programs end a text with 0x1A
 
 
@@ -39,6 +40,7 @@ class RawTable:
         columns: names of the text columns, ``c1 .. c<n>``, in the same order.
         num_rows: records read, malformed ones included.
         num_malformed: records in `malformed_table`.
+        malformed: the first of them, as ``line 7: broken quoting``: never their text.
     """
 
     table: str
@@ -47,22 +49,47 @@ class RawTable:
     columns: tuple[str, ...]
     num_rows: int
     num_malformed: int
+    malformed: tuple[str, ...] = ()
+
+
+class Record(NamedTuple):
+    """One record of a CSV text.
+
+    Args:
+        fields: None where quoting is broken.
+        text: as in the file; where quoting is broken, only the first line.
+        line: 1-based number of its first line.
+    """
+
+    fields: list[str] | None
+    text: str
+    line: int
 
 
 def load_raw(
-    connection: duckdb.DuckDBPyConnection, path: Path, format: FileFormat, csv: CsvConfig, table: str = "raw"
+    connection: duckdb.DuckDBPyConnection,
+    path: Path,
+    format: FileFormat,
+    csv: CsvConfig,
+    *,
+    table: str = "raw",
+    name: str | None = None,
 ) -> RawTable:
     """Load every cell as VARCHAR.
 
     Creates the tables `table` and ``<table>_malformed``. An empty field is the empty string; a Parquet null is NULL.
 
+    Args:
+        name: what messages call the file; by default its own name.
+
     Raises:
         UnreadableFileError: not in the declared encoding or format, no header, no record, or a Parquet column
             that is nested or binary.
     """
+    shown = name or path.name
     if format is FileFormat.parquet:
-        return _load_parquet(connection, path, table)
-    return _load_csv(connection, path, csv, table)
+        return _load_parquet(connection, path, table, shown)
+    return _load_csv(connection, path, csv, table, shown)
 
 
 def open_text(path: Path, encoding: str) -> IO[str]:
@@ -85,6 +112,7 @@ class _Lines:
         self._file = file
         self._waiting: deque[str] = deque()
         self.record: list[str] = []
+        self.number = 0  # of lines that were read and not taken back
 
     def __iter__(self) -> Iterator[str]:
         return self
@@ -92,66 +120,64 @@ class _Lines:
     def __next__(self) -> str:
         line = self._waiting.popleft() if self._waiting else next(self._file)
         self.record.append(line)
+        self.number += 1
         return line
 
     def cut(self) -> str:
         """The first line of the record; the others will be read again."""
         first, *rest = self.record
         self._waiting.extendleft(reversed(rest))
+        self.number -= len(rest)
         return first
 
 
-def read_records(file: IO[str], csv: CsvConfig) -> Iterator[tuple[list[str] | None, str]]:
-    """Records of a CSV text: (fields, "") or, where quoting is broken, (None, text of its first line).
-
-    Blank lines are no records.
-    """
+def read_records(file: IO[str], csv: CsvConfig) -> Iterator[Record]:
+    """Records of a CSV text; blank lines are none."""
     lines = _Lines(file)
     reader = csv_module.reader(lines, delimiter=csv.delimiter, quotechar=csv.quote, strict=True)
     while True:
-        lines.record = []
+        lines.record, start = [], lines.number + 1
         try:
             fields = next(reader)
         except StopIteration:
             return
         except csv_module.Error:
-            yield None, lines.cut()
+            yield Record(None, lines.cut(), start)
             continue
-        if len(fields) <= 1 and not "".join(lines.record).strip(_BLANK_LINE):
+        text = lines.record[0] if len(lines.record) == 1 else "".join(lines.record)
+        if len(fields) <= 1 and not text.strip(_BLANK_LINE):
             continue
-        if any("\x00" in line for line in lines.record):
-            yield None, "".join(lines.record).replace("\x00", "\ufffd")
+        if "\x00" in text:
+            yield Record(None, text.replace("\x00", "\ufffd"), start)
         else:
-            yield fields, "".join(lines.record) if len(lines.record) > 1 else lines.record[0]
+            yield Record(fields, text, start)
 
 
-def _header(records: Iterator[tuple[list[str] | None, str]], path: Path) -> tuple[str, ...]:
-    fields, _ = next(records, (None, ""))
+def _header(records: Iterator[Record], name: str) -> tuple[str, ...]:
+    fields = next(records, Record(None, "", 1)).fields
     if not fields:
-        raise UnreadableFileError(
-            f"{path.name} must begin with a header line, however its first line is broken or missing"
-        )
+        raise UnreadableFileError(f"{name} must begin with a header line, however its first line is broken or missing")
     return tuple(fields)
 
 
-def _wrong_encoding(path: Path, csv: CsvConfig) -> UnreadableFileError:
+def _wrong_encoding(name: str, csv: CsvConfig) -> UnreadableFileError:
     return UnreadableFileError(
-        f"{path.name} must be text in csv.encoding, however it is not {csv.encoding}: declare its encoding, e.g. cp1252"
+        f"{name} must be text in csv.encoding, however it is not {csv.encoding}: declare its encoding, e.g. cp1252"
     )
 
 
-def _load_csv(connection: duckdb.DuckDBPyConnection, path: Path, csv: CsvConfig, table: str) -> RawTable:
+def _load_csv(connection: duckdb.DuckDBPyConnection, path: Path, csv: CsvConfig, table: str, name: str) -> RawTable:
     try:
         with open_text(path, csv.encoding) as file:
             records = read_records(file, csv)
-            headers = _header(records, path)
+            headers = _header(records, name)
             columns = _create(connection, table, len(headers))
-            counts = _insert_records(connection, records, table, columns)
+            num_rows, num_malformed, malformed = _insert_records(connection, records, table, columns)
     except UnicodeError as err:
-        raise _wrong_encoding(path, csv) from err
-    if counts[0] == 0:
-        raise UnreadableFileError(f"{path.name} must hold rows, however there is only a header")
-    return RawTable(table, f"{table}_malformed", headers, columns, *counts)
+        raise _wrong_encoding(name, csv) from err
+    if num_rows == 0:
+        raise UnreadableFileError(f"{name} must hold rows, however there is only a header")
+    return RawTable(table, f"{table}_malformed", headers, columns, num_rows, num_malformed, malformed)
 
 
 def _create(connection: duckdb.DuckDBPyConnection, table: str, num_columns: int) -> tuple[str, ...]:
@@ -163,27 +189,35 @@ def _create(connection: duckdb.DuckDBPyConnection, table: str, num_columns: int)
 
 
 def _insert_records(
-    connection: duckdb.DuckDBPyConnection,
-    records: Iterator[tuple[list[str] | None, str]],
-    table: str,
-    columns: tuple[str, ...],
-) -> tuple[int, int]:
-    """Fill both tables; returns (records read, malformed among them)."""
+    connection: duckdb.DuckDBPyConnection, records: Iterator[Record], table: str, columns: tuple[str, ...]
+) -> tuple[int, int, tuple[str, ...]]:
+    """Fill both tables; returns (records read, malformed among them, what is wrong with the first of these)."""
     width, number, num_malformed = len(columns), 0, 0
     rows: list[list[str]] = []
     numbers: list[int] = []
     malformed: list[tuple[int, str]] = []
-    for number, (fields, line) in enumerate(records, start=1):
-        if fields is not None and len(fields) == width:
-            rows.append(fields)
+    shown: list[str] = []
+    for number, record in enumerate(records, start=1):
+        if record.fields is not None and len(record.fields) == width:
+            rows.append(record.fields)
             numbers.append(number)
         else:
-            malformed.append((number, line.rstrip("\r\n")))
+            malformed.append((number, record.text.rstrip("\r\n")))
             num_malformed += 1
+            if len(shown) < _SHOWN_MALFORMED:
+                shown.append(_complaint(record, width))
         if len(rows) + len(malformed) == CHUNK_ROWS:
             _flush(connection, table, numbers, rows, malformed)
     _flush(connection, table, numbers, rows, malformed)
-    return number, num_malformed
+    return number, num_malformed, tuple(shown)
+
+
+def _complaint(record: Record, width: int) -> str:
+    if record.fields is not None:
+        found = len(record.fields)
+        return f"line {record.line}: {found} {'field' if found == 1 else 'fields'} instead of {width}"
+    what = "a NUL byte" if "\ufffd" in record.text else "a quotation mark without its partner"
+    return f"line {record.line}: {what}"
 
 
 def _flush(
@@ -214,11 +248,11 @@ def _insert(connection: duckdb.DuckDBPyConnection, table: str, arrays: list[pa.A
     connection.unregister("_chunk")
 
 
-def _load_parquet(connection: duckdb.DuckDBPyConnection, path: Path, table: str) -> RawTable:
+def _load_parquet(connection: duckdb.DuckDBPyConnection, path: Path, table: str, name: str) -> RawTable:
     try:
         file = pq.ParquetFile(path)
         schema = file.schema_arrow
-        _check_flat(path, schema)
+        _check_flat(name, schema)
         columns = _create(connection, table, len(schema.names))
         num_rows = 0
         for batch in file.iter_batches(batch_size=CHUNK_ROWS * 4):
@@ -226,18 +260,18 @@ def _load_parquet(connection: duckdb.DuckDBPyConnection, path: Path, table: str)
             _insert(connection, table, [numbers, *(_plain(column) for column in batch.columns)])
             num_rows += batch.num_rows
     except (OSError, pa.ArrowInvalid) as err:
-        raise UnreadableFileError(f"{path.name} must be Parquet, however it cannot be read: fetch it again") from err
+        raise UnreadableFileError(f"{name} must be Parquet, however it cannot be read: fetch it again") from err
     if num_rows == 0:
-        raise UnreadableFileError(f"{path.name} must hold rows, however there are none")
+        raise UnreadableFileError(f"{name} must hold rows, however there are none")
     return RawTable(table, f"{table}_malformed", tuple(schema.names), columns, num_rows, 0)
 
 
-def _check_flat(path: Path, schema: pa.Schema) -> None:
+def _check_flat(name: str, schema: pa.Schema) -> None:
     kinds = {item.name: item.type.value_type if pa.types.is_dictionary(item.type) else item.type for item in schema}
     odd = [name for name, kind in kinds.items() if pa.types.is_nested(kind) or _is_binary(kind)]
     if odd:
         raise UnreadableFileError(
-            f"{path.name} must hold flat columns, however these are nested or binary: {', '.join(sorted(odd))}: "
+            f"{name} must hold flat columns, however these are nested or binary: {', '.join(sorted(odd))}: "
             "flatten or drop them first"
         )
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
-from tabveil.config import DatasetConfig, did_you_mean
+from tabveil.config import DatasetConfig
 from tabveil.errors import ConfigError, PolicyViolationError
+from tabveil.explain import did_you_mean
 from tabveil.pii.findings import Finding, ScanResult
 from tabveil.pii.identifiers import NATIONAL_TYPES, QUASI_TYPES, TYPES
 from tabveil.pii.suggest import suggest_type

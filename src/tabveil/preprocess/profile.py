@@ -9,9 +9,11 @@ import pandas as pd
 
 from tabveil.ingest.names import unique_names
 from tabveil.preprocess.database import fetch_row
-from tabveil.preprocess.spec import TableSpec
+from tabveil.preprocess.spec import ColumnPlan, TableSpec
 from tabveil.preprocess.statistics import Statistics
-from tabveil.schema import ColumnType
+from tabveil.schema import ColumnType, SDType
+
+EXACT_INTEGER = 2**53  # float64 tells whole numbers apart up to here
 
 
 def describe(
@@ -44,9 +46,19 @@ def _column_profiles(table: pd.DataFrame, spec: TableSpec) -> list[dict[str, Any
             "type": column.spec.type.value,
             "nulls": int(table[column.name].isna().sum()),
             "distinct": int(table[column.name].nunique()),
+            **_rounded(table, column),
         }
         for column in spec.columns
     ]
+
+
+def _rounded(table: pd.DataFrame, column: ColumnPlan) -> dict[str, int]:
+    """How many integers a model of numbers will round; here they are exact."""
+    if column.spec.type is not ColumnType.integer or column.spec.resolved_sdtype is not SDType.numerical:
+        return {}
+    values = table[column.name]
+    num_large = int(((values > EXACT_INTEGER) | (values < -EXACT_INTEGER)).sum())
+    return {"beyond_exact": num_large} if num_large else {}
 
 
 def _bad_values(connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> dict[str, int]:

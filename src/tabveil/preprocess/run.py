@@ -54,7 +54,7 @@ def preprocess(raw_path: Path, dataset: DatasetConfig, options: PreprocessConfig
         ConfigError: a date format, a token list or a constraint cannot be used.
     """
     with database() as connection:
-        raw = load_raw(connection, raw_path, dataset.source.format, dataset.csv)
+        raw = load_raw(connection, raw_path, dataset.source.format, dataset.csv, name=dataset.source.key)
         spec = table_spec(raw, dataset, options)
         made, statistics = _run_steps(connection, raw, spec)
         counts = _counts(connection, raw)

@@ -6,6 +6,7 @@ A stage module defines ``run(config, artifacts)`` and ends in ``main = stage_app
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -16,17 +17,19 @@ import hydra
 import yaml
 from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from tabveil.artifacts import Artifacts, write_json
 from tabveil.cli import process_border
-from tabveil.config import Config, load_config, project_root
+from tabveil.config import Config, known_settings, load_config, project_root
 from tabveil.errors import ConfigError
+from tabveil.explain import did_you_mean, unknown_setting
 
 HYDRA_VERSION_BASE = "1.3"
+OVERRIDE = re.compile(r"Could not override '(?P<key>.+)'\.\s+To append to your config use (?P<add>.+)")
 _STARTED = time.perf_counter()  # this module is the first of ours that a stage loads
 StageRun = Callable[[Config, Artifacts], None]
 
@@ -36,19 +39,25 @@ def conf_dir() -> Path:
     return project_root() / "conf"
 
 
-def compose_config(overrides: Sequence[str] = (), *, output_dir: Path | None = None) -> Config:
+def compose_config(
+    overrides: Sequence[str] = (), *, output_dir: Path | None = None, conf: Path | None = None
+) -> Config:
     """The typed configuration without a Hydra job: for tests, tools and the library's users.
 
     Args:
         overrides: as on the command line, e.g. ``["dataset=loans", "synthesizer.max_steps=10"]``.
         output_dir: stands in for Hydra's run folder.
+        conf: the folder to compose from; by default the project's.
 
     Raises:
         ConfigError: a wrong override or a wrong setting; one line.
     """
     where = output_dir or project_root() / "artifacts"
-    with initialize_config_dir(str(conf_dir()), version_base=HYDRA_VERSION_BASE), hydra_errors():
-        return load_config(compose("config", overrides=[*overrides, f"output_dir='{where}'"]))
+    with initialize_config_dir(str(conf or conf_dir()), version_base=HYDRA_VERSION_BASE), hydra_errors():
+        texts = [*overrides, f"output_dir='{where}'"]
+        cfg = compose("config", overrides=texts, return_hydra_config=True)
+        own = OmegaConf.masked_copy(cfg, [key for key in cfg if key != "hydra"])
+        return load_config(own, dataset_option=cfg.hydra.runtime.choices.dataset)
 
 
 def stage_app(name: str, run: StageRun) -> Callable[[], None]:
@@ -60,7 +69,8 @@ def stage_app(name: str, run: StageRun) -> Callable[[], None]:
                 "a stage writes DVC's outputs, which a sweep must not: python -m tabveil.sweep --multirun ..."
             )
         root = project_root()
-        run(load_config(cfg), Artifacts(root / "artifacts"))
+        config = load_config(cfg, dataset_option=HydraConfig.get().runtime.choices["dataset"])
+        run(config, Artifacts(root / "artifacts"))
         write_json(timings_dir(root) / f"{name}.json", {"stage": name, "seconds": time.perf_counter() - _STARTED})
 
     def main() -> None:
@@ -98,12 +108,37 @@ def hydra_errors() -> Iterator[None]:
     """Turn errors of Hydra and OmegaConf into a `ConfigError` of one line."""
     try:
         yield
+    except MissingConfigException as err:
+        raise ConfigError(_no_file(err)) from err
     except (HydraException, OmegaConfBaseException) as err:
-        raise ConfigError(one_line(err)) from err
+        raise ConfigError(_no_such_key(err) or one_line(err)) from err
     except yaml.MarkedYAMLError as err:
         mark = err.problem_mark
         where = f"{mark.name}, line {mark.line + 1}" if mark is not None else "a file of conf/"
         raise ConfigError(f"{where} must be valid YAML, however: {err.problem}") from err
+
+
+def _no_file(err: MissingConfigException) -> str:
+    """For an option that its group does not have: in a defaults list, or on the command line."""
+    if err.missing_cfg_file is None:
+        return one_line(err)
+    return f"no conf/{err.missing_cfg_file}.yaml{did_you_mean(Path(err.missing_cfg_file).name, err.options or ())}"
+
+
+def _no_such_key(err: Exception) -> str | None:
+    """For an override of a key that the composed configuration does not have; None for any other error.
+
+    Hydra advises to add the key with a `+`, which is right only for a setting that conf/ happens not to mention.
+    """
+    override, cause = OVERRIDE.match(str(err)), err.__cause__
+    if override is None or not isinstance(cause, OmegaConfBaseException):
+        return None
+    parent, _, last = str(cause.full_key).rpartition(".")
+    known = known_settings(parent)
+    if last in known:
+        return f"{override['key']} is not in conf/: write it there, or say {override['add']}"
+    siblings = cause.parent_node if isinstance(cause.parent_node, DictConfig) else ()
+    return unknown_setting(str(cause.full_key), known or (str(key) for key in siblings))
 
 
 def one_line(err: Exception) -> str:

@@ -10,7 +10,13 @@ Fails when: the gate does: quality below `evaluation.min_quality`, PII found, or
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import ParamSpec, TypeVar
 
 import pandas as pd
 
@@ -24,7 +30,7 @@ from tabveil.artifacts import (
     write_text,
 )
 from tabveil.config import Config, project_root
-from tabveil.errors import ArtifactError, GateError
+from tabveil.errors import ArtifactError, GateError, ScanIncompleteError
 from tabveil.evaluation import Evaluation, ReportContext, Verdict, evaluate, judge, render_report, write_plots
 from tabveil.pii import SyntheticVerdict, check_synthetic, scan_table
 from tabveil.provenance import sha256_of
@@ -35,6 +41,9 @@ from tabveil.synthesizers import is_shareable
 from tabveil.synthesizers.base import check_folder
 from tabveil.tables import csv_sha256
 from tabveil.tracking import EVALUATION_GROUPS, Tracker
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -53,8 +62,9 @@ def run(config: Config, artifacts: Artifacts) -> None:
     check_folder(require(artifacts.model, "train"))
     tables = load_tables(config, artifacts)
     require_same_rows(artifacts, tables.metadata)
-    pii = scan_synthetic(config, artifacts, tables)
-    evaluation = evaluate(tables.train, tables.holdout, tables.synthetic, tables.metadata, config.evaluation)
+    with meanwhile(scan_synthetic, config, artifacts) as scan:
+        evaluation = evaluate(tables.train, tables.holdout, tables.synthetic, tables.metadata, config.evaluation)
+        pii = scan_result(scan)
     verdict = judge(
         evaluation.metrics,
         config.evaluation,
@@ -91,12 +101,36 @@ def require_same_rows(artifacts: Artifacts, metadata: Metadata) -> None:
         )
 
 
-def scan_synthetic(config: Config, artifacts: Artifacts, tables: Tables) -> SyntheticVerdict:
+@contextmanager
+def meanwhile(work: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> Iterator[Future[R]]:
+    """Run `work` in a process of its own, on another core, during the block."""
+    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
+        yield pool.submit(work, *args, **kwargs)
+
+
+def scan_synthetic(config: Config, artifacts: Artifacts) -> SyntheticVerdict:
     """Scan the whole synthetic table, and look every invented identity up among the real ones."""
+    metadata = load_metadata(config, artifacts)
+    synthetic = canonical(read_parquet(artifacts.synthetic_parquet, "sample"), metadata)
     digests = load_digests(config, artifacts)
-    headers = {column.name: column.original_name for column in tables.metadata.columns}
-    result = scan_table(tables.synthetic, timeout_seconds=config.pii.timeout_seconds, headers=headers)
-    return check_synthetic(result, tables.synthetic, tables.metadata, digests, config.pii.tolerated_types)
+    headers = {column.name: column.original_name for column in metadata.columns}
+    result = scan_table(synthetic, timeout_seconds=config.pii.timeout_seconds, headers=headers)
+    return check_synthetic(result, synthetic, metadata, digests, config.pii.tolerated_types)
+
+
+def scan_result(scan: Future[SyntheticVerdict]) -> SyntheticVerdict:
+    """Wait for the scan's verdict.
+
+    Raises:
+        ScanIncompleteError: its process was ended from outside; whatever else the scan raises comes as it is.
+    """
+    try:
+        return scan.result()
+    except BrokenProcessPool as err:
+        raise ScanIncompleteError(
+            "the PII scan of the synthetic table must end, however its process was killed (by the system, for its "
+            "memory?): run the stage 'evaluate' again"
+        ) from err
 
 
 def write(

@@ -28,7 +28,7 @@ def run(config: Config, artifacts: Artifacts) -> None:
             max_bytes=environment.max_object_bytes,
             sha256=source.sha256,
         )
-        check_readable(temporary, source.format)
+        check_readable(temporary, source.format, f"s3://{info.bucket}/{info.key}")
     write_json(
         artifacts.source,
         {

@@ -32,7 +32,7 @@ ATTEMPTS = 4
 def connect(environment: EnvironmentConfig, root: Path) -> Iterator[S3Store]:
     """The environment's object store.
 
-    With `embedded_s3` the server below `root/.tabveil/s3/` runs for the length of the block, has both buckets, and
+    With `embedded_s3` the server below `root/.tabveil/s3/` runs for the length of the block, has all buckets, and
     the caller's AWS_* variables and profiles play no part. Otherwise the endpoint is `endpoint_url`, else what boto3
     finds (AWS_ENDPOINT_URL_S3, a profile), else AWS.
 
@@ -43,12 +43,12 @@ def connect(environment: EnvironmentConfig, root: Path) -> Iterator[S3Store]:
     if environment.embedded_s3:
         with EmbeddedS3(root / EMBEDDED_FOLDER, environment.wait_seconds) as endpoint:
             store = S3Store(_embedded_client(endpoint, environment.region))
-            for bucket in (environment.landing_bucket, environment.output_bucket):
+            for bucket in (environment.landing_bucket, environment.work_bucket, environment.output_bucket):
                 store.ensure_bucket(bucket)
             yield store
     else:
         store = S3Store(_configured_client(environment))
-        _refuse_foreign(store.endpoint_url, environment.name)
+        refuse_foreign(store.endpoint_url, environment.name)
         yield store
 
 
@@ -83,13 +83,13 @@ def seed_landing(
 
 
 def _embedded_client(endpoint: Endpoint, region: str) -> Any:
-    with _without_aws_settings():
+    with without_aws_settings():
         session = boto3.Session(
             aws_access_key_id=endpoint.credentials.access_key,
             aws_secret_access_key=endpoint.credentials.secret_key,
             region_name=region,
         )
-        return session.client("s3", endpoint_url=endpoint.url, config=_settings(endpoint.url))
+        return session.client("s3", endpoint_url=endpoint.url, config=client_settings(endpoint.url))
 
 
 def _configured_client(environment: EnvironmentConfig) -> Any:
@@ -97,14 +97,14 @@ def _configured_client(environment: EnvironmentConfig) -> Any:
         session = boto3.Session(region_name=environment.region)
         named = environment.endpoint_url
         resolved = named or session.client("s3").meta.endpoint_url  # a variable or a profile may name a loopback host
-        return session.client("s3", endpoint_url=named, config=_settings(resolved))
+        return session.client("s3", endpoint_url=named, config=client_settings(resolved))
     except (BotoCoreError, ValueError) as err:
         raise ConfigError(
             f"boto3 cannot be set up for environment '{environment.name}': {err}; check AWS_* and the profile"
         ) from err
 
 
-def _settings(url: str) -> BotoConfig:
+def client_settings(url: str) -> BotoConfig:
     """For the endpoint that is really used: timeouts and retries; no proxy on the way to this machine, and paths there,
     since a loopback host has no subdomains.
     """
@@ -120,11 +120,17 @@ def _settings(url: str) -> BotoConfig:
     )
 
 
-def _refuse_foreign(url: str, name: str) -> None:
+def refuse_foreign(url: str, name: str) -> None:
+    """Let only the environment 'aws' talk to another machine.
+
+    Raises:
+        ConfigError: the endpoint `url` of environment `name` is elsewhere.
+    """
     if name != AWS_ENVIRONMENT and not is_loopback(url):
         raise ConfigError(
-            f"environment '{name}' may talk to this machine only, however its S3 endpoint is {urlsplit(url).hostname}: "
-            "set environment.endpoint_url or AWS_ENDPOINT_URL_S3 to a loopback address, or choose environment=aws"
+            f"environment '{name}' may talk to this machine only, however its endpoint is {urlsplit(url).hostname}: "
+            "set environment.embedded_s3=true, or environment.endpoint_url or AWS_ENDPOINT_URL_S3 to a loopback "
+            "address, or choose environment=aws"
         )
 
 
@@ -138,7 +144,7 @@ def is_loopback(url: str) -> bool:
 
 
 @contextmanager
-def _without_aws_settings() -> Iterator[None]:
+def without_aws_settings() -> Iterator[None]:
     """Hide the caller's AWS_* variables, profiles and configuration files while a client is built."""
     hidden = {name: os.environ.pop(name) for name in list(os.environ) if name.startswith("AWS_")}
     os.environ.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
