@@ -235,6 +235,10 @@ class Tracker:
             else:
                 client.log_artifact(run_id, str(path), folder or None)
 
+    def log_json(self, run_id: str, content: Mapping[str, Any], name: str) -> None:
+        """A dictionary as the JSON artifact `name`."""
+        self.client().log_dict(run_id, dict(content), name)
+
     def log_model(self, run_id: str, model: Path, metadata: Metadata) -> str:
         """Log the model folder as a pyfunc model with signature and the parameters `num_rows` and `seed`.
 

@@ -99,6 +99,19 @@ def test_published_objects_carry_their_checksums(project: Path):
     assert files["synthetic.csv"]["sha256"] == hashlib.sha256(local).hexdigest()
 
 
+def test_dvc_push_sends_no_real_row_and_no_model(project: Path, run_in, tmp_path: Path):
+    remote = tmp_path / "remote"
+    run_in(project, "dvc", "remote", "add", "--local", "--default", "--force", "here", str(remote))
+    run_in(project, "dvc", "push", "--run-cache")
+    sent = {hashlib.md5(path.read_bytes()).hexdigest() for path in remote.rglob("*") if path.is_file()}
+    made = Artifacts(project / "artifacts")
+    assert hashlib.md5(made.synthetic_parquet.read_bytes()).hexdigest() in sent
+    kept = [made.raw, made.table, made.quarantine, made.train_data, made.holdout_data]
+    kept += [path for path in made.model.iterdir() if path.name != made.loss_curve.name]
+    kept += [made.identity_digests, made.profile, made.sql, made.findings]
+    assert [path.name for path in kept if hashlib.md5(path.read_bytes()).hexdigest() in sent] == []
+
+
 def test_the_model_is_registered_and_samples(project: Path, run_in):
     code = (
         "import warnings; warnings.simplefilter('ignore')\n"
@@ -205,7 +218,7 @@ def test_a_failing_trial_does_not_end_the_sweep(project: Path, run_in):
     assert result.returncode == 2
     assert "error: trial 0: the training table must have at least 100000 rows" in result.stderr
     assert "Leaderboard" in result.stdout
-    assert result.stderr.strip().splitlines()[-1] == "error: 1 trials failed: 0 (see above)"
+    assert result.stderr.strip().splitlines()[-1] == "error: 1 trial failed: 0 (see above)"
 
 
 @pytest.fixture(scope="module")

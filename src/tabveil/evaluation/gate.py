@@ -23,6 +23,14 @@ IDENTITY_HINT = (
 )
 COPY_HINT = "train for fewer steps, or raise synthesizer.dropout and synthesizer.rare_threshold"
 
+HINTS = {
+    "quality/overall": QUALITY_HINT,
+    "diagnostic/overall": DIAGNOSTIC_HINT,
+    "privacy/unexplained_pii_findings": PII_HINT,
+    "privacy/real_identity_values": IDENTITY_HINT,
+    "privacy/identical_ratio": COPY_HINT,
+    "privacy/dcr_share_closer_to_holdout": COPY_HINT,
+}
 OPERATORS = (">=", "<=", "==")
 
 
@@ -55,6 +63,15 @@ class Verdict:
     def passed(self) -> bool:
         """Whether the synthetic table may be published; never without checks."""
         return bool(self.checks) and all(check.passed for check in self.checks)
+
+    def weaker_than(self, config: EvaluationConfig) -> list[str]:
+        """Names of checks that `config` asks for and that are not here, or here with a weaker threshold."""
+        held = {(check.name, check.operator): check.asked for check in self.checks}
+        return [
+            name
+            for name, operator, limit in thresholds(config)
+            if not _as_strict(held.get((name, operator)), operator, limit)
+        ]
 
     def table(self) -> str:
         """Text table, one line per check; failed ones are followed by what to try."""
@@ -110,22 +127,34 @@ def judge(
         "privacy/unexplained_pii_findings": float(unexplained_pii_findings),
         "privacy/real_identity_values": float(real_identity_values),
     }
-    asked: list[tuple[str, str, float | None, str]] = [
-        ("quality/overall", ">=", config.min_quality, _quality_hint(metrics, config.min_quality)),
-        ("diagnostic/overall", ">=", config.min_diagnostic, DIAGNOSTIC_HINT),
-        ("privacy/unexplained_pii_findings", "==", 0.0, PII_HINT),
-        ("privacy/real_identity_values", "==", 0.0, IDENTITY_HINT),
-        ("privacy/identical_ratio", "<=", config.max_identical_ratio, COPY_HINT),
-        ("privacy/dcr_share_closer_to_holdout", ">=", config.min_dcr_share_closer_to_holdout, COPY_HINT),
-    ]
     measured = {**metrics, **counted}
+    hints = HINTS | {"quality/overall": _quality_hint(metrics, config.min_quality)}
     return Verdict(
         tuple(
-            _check(name, measured.get(name), operator, limit, hint)
-            for name, operator, limit, hint in asked
-            if limit is not None
+            _check(name, measured.get(name), operator, limit, hints[name])
+            for name, operator, limit in thresholds(config)
         )
     )
+
+
+def thresholds(config: EvaluationConfig) -> list[tuple[str, str, float]]:
+    """What is asked: metric, operator, limit. The two counts of personal data are always asked for."""
+    asked: list[tuple[str, str, float | None]] = [
+        ("quality/overall", ">=", config.min_quality),
+        ("diagnostic/overall", ">=", config.min_diagnostic),
+        ("privacy/unexplained_pii_findings", "==", 0.0),
+        ("privacy/real_identity_values", "==", 0.0),
+        ("privacy/identical_ratio", "<=", config.max_identical_ratio),
+        ("privacy/dcr_share_closer_to_holdout", ">=", config.min_dcr_share_closer_to_holdout),
+    ]
+    return [(name, operator, limit) for name, operator, limit in asked if limit is not None]
+
+
+def _as_strict(held: float | None, operator: str, asked: float) -> bool:
+    """Whether a threshold that was held asks at least what is asked now."""
+    if held is None:
+        return False
+    return {">=": held >= asked, "<=": held <= asked, "==": held == asked}[operator]
 
 
 def _quality_hint(metrics: Mapping[str, float], asked: float) -> str:

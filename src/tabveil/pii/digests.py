@@ -1,18 +1,18 @@
 """Keyed digests of real identity values: proof that an invented value is not a real one, without keeping any.
 
-HMAC-SHA256 under the pseudonymisation key, truncated to 128 bits, over a normal form of the value, so that
-``+1 (212) 555-0100`` and ``2125550100`` are one phone number. Without the key a digest says nothing, not even of a
-value that can be guessed.
+HMAC-SHA256 under the pseudonymisation key, truncated to 128 bits, over a normal form of the value
+(`tabveil.pii.forms`), so that ``+1 (212) 555-0100`` and ``2125550100`` are one phone number. Columns of one family are
+looked up together: a dropped guarantor must not come back as a borrower. Without the key a digest says nothing, not
+even of a value that can be guessed.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import re
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -21,17 +21,13 @@ import pandas as pd
 
 from tabveil.errors import KeyUnavailableError, SchemaError
 from tabveil.pii.columns import distinct
+from tabveil.pii.forms import family, forms, normal_form
 from tabveil.pii.identifiers import is_direct
 from tabveil.schema import Action, Column, SDType
 
-_PREFIX = b"tabveil-identity-v1\x00"
+_PREFIX = b"tabveil-identity-v2\x00"
 _DIGEST_BYTES = 16
 _FINGERPRINT_ROW = ""  # column name of the row that holds the key's fingerprint
-_EXTENSION = re.compile(r"\s*(?:x|ext)\.?\s*\d+$")
-_NOT_ALNUM = re.compile(r"[\W_]+")
-_SPACES = re.compile(r"\s+")
-_WORDED = {"NAME", "ADDRESS", "CITY", "FREE_TEXT"}
-_PHONE_DIGITS = 9  # national significant numbers share their last nine digits however the country code is written
 
 
 @dataclass(frozen=True)
@@ -53,24 +49,46 @@ class IdentityDigests:
         missing = [column.name for column in watched if column.name not in table.columns]
         if missing:
             raise SchemaError(f"identity columns must be in the table, however these are not: {', '.join(missing)}")
-        types = {column.name: column.semantic_type or "" for column in watched}
+        types = {column.name: _kind(column) for column in watched}
         return cls(
             key, types, {n: frozenset(_digest_all(key, table[n].dropna().unique(), t)) for n, t in types.items()}
         )
 
+    def guards(self, column: str) -> bool:
+        """Whether the column's real values are known here (a column that was empty counts)."""
+        return column in self.semantic_types
+
     def contains(self, column: str, values: Iterable[Any]) -> npt.NDArray[np.bool_]:
-        """Which of `values` are real values of `column`.
+        """Which of `values` are, or hold as a part, a real value of the column's family.
 
         Returns:
             bool array; all False for a column that is not guarded; missing values are never contained.
         """
+        if column not in self.semantic_types:
+            return np.zeros(len(list(values)), dtype=bool)
+        return self.contains_type(self.semantic_types[column], values)
+
+    def contains_type(self, semantic_type: str, values: Iterable[Any]) -> npt.NDArray[np.bool_]:
+        """Which of `values` are, or hold as a part, a real value of the type's family, from whichever column.
+
+        Returns:
+            bool array; missing values are never contained.
+        """
         series = pd.Series(list(values), dtype=object)
-        known = self.digests.get(column)
+        known = self._pools.get(family(semantic_type))
         if not known:
             return np.zeros(len(series), dtype=bool)
         codes, uniques = distinct(series)
-        found = [digest in known for digest in _digest_all(self.key, uniques, self.semantic_types[column])]
+        found = [any(_digest(self.key, form) in known for form in forms(v, semantic_type)) for v in uniques]
         return np.array([*found, False], dtype=bool)[codes]
+
+    @cached_property
+    def _pools(self) -> dict[str, frozenset[bytes]]:
+        """Digests by family."""
+        pools: dict[str, set[bytes]] = {}
+        for name, semantic_type in self.semantic_types.items():
+            pools.setdefault(family(semantic_type), set()).update(self.digests.get(name, ()))
+        return {kind: frozenset(digests) for kind, digests in pools.items()}
 
     def to_frame(self) -> pd.DataFrame:
         """Columns ``column, semantic_type, digest`` (strings), sorted, so that no row order leaks."""
@@ -90,10 +108,10 @@ class IdentityDigests:
             KeyUnavailableError: the digests were made with another key.
         """
         if not {"column", "semantic_type", "digest"} <= set(frame.columns):
-            raise KeyUnavailableError("the identity digests are damaged (columns are missing): run verify again")
+            raise KeyUnavailableError("the identity digests are damaged (columns are missing): dvc repro --force verify")
         marks = frame.loc[frame["column"] == _FINGERPRINT_ROW, "digest"]
         if len(marks) != 1 or not hmac.compare_digest(str(marks.iloc[0]), _fingerprint(key)):
-            raise KeyUnavailableError("the identity digests were made with another key: run verify again")
+            raise KeyUnavailableError("the identity digests were made with another key: dvc repro --force verify")
         rows = frame[frame["column"] != _FINGERPRINT_ROW]
         types = {str(n): str(t) for n, t in rows[["column", "semantic_type"]].drop_duplicates().itertuples(index=False)}
         grouped = {str(n): frozenset(bytes.fromhex(d) for d in g if d) for n, g in rows.groupby("column")["digest"]}
@@ -111,34 +129,18 @@ def guarded(column: Column) -> bool:
     return hidden and personal and pointing
 
 
-def normal_form(value: Any, semantic_type: str) -> str:
-    """The form in which two ways of writing one value are equal.
-
-    NFKC and case-folded; e-mail addresses as they are, names and addresses with single blanks, phone numbers as
-    their last nine digits, everything else as its letters and digits.
-    """
-    text = unicodedata.normalize("NFKC", _text(value)).casefold().strip()
-    if semantic_type == "EMAIL_ADDRESS":
-        return text
-    if semantic_type in _WORDED:
-        return _SPACES.sub(" ", text)
-    if semantic_type == "PHONE_NUMBER":
-        return re.sub(r"\D", "", _EXTENSION.sub("", text))[-_PHONE_DIGITS:]
-    return _NOT_ALNUM.sub("", text)
-
-
-def _text(value: Any) -> str:
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
+def _kind(column: Column) -> str:
+    """The type under which a guarded column's values are compared; a text without one is free text."""
+    return column.semantic_type or ("FREE_TEXT" if column.sdtype is SDType.text else "UNIQUE_IDENTIFIER")
 
 
 def _digest_all(key: bytes, values: Iterable[Any], semantic_type: str) -> list[bytes]:
-    return [
-        hmac.digest(key, _PREFIX + normal_form(value, semantic_type).encode(), "sha256")[:_DIGEST_BYTES]
-        for value in values
-    ]
+    return [_digest(key, normal_form(value, semantic_type)) for value in values]
+
+
+def _digest(key: bytes, form: str) -> bytes:
+    return hmac.digest(key, _PREFIX + form.encode(), "sha256")[:_DIGEST_BYTES]
 
 
 def _fingerprint(key: bytes) -> str:
-    return hashlib.blake2b(b"tabveil-key-fingerprint", key=hashlib.sha256(key).digest(), digest_size=16).hexdigest()
+    return hashlib.blake2b(b"tabveil-key-fingerprint-v2", key=hashlib.sha256(key).digest(), digest_size=16).hexdigest()

@@ -10,13 +10,13 @@ Fails when: the gate does: quality below `evaluation.min_quality`, PII found, or
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing import get_context
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import pandas as pd
 
@@ -32,11 +32,11 @@ from tabveil.artifacts import (
 from tabveil.config import Config, project_root
 from tabveil.errors import ArtifactError, GateError, ScanIncompleteError
 from tabveil.evaluation import Evaluation, ReportContext, Verdict, evaluate, judge, render_report, write_plots
-from tabveil.pii import SyntheticVerdict, check_synthetic, scan_table
+from tabveil.pii import DeclaredTypes, SyntheticVerdict, check_synthetic, scan_table
 from tabveil.provenance import sha256_of
 from tabveil.schema import Metadata, canonical
 from tabveil.stages.app import stage_app
-from tabveil.stages.inputs import load_digests, load_metadata, require_scanned
+from tabveil.stages.inputs import judged_files, load_digests, load_metadata, require_scanned
 from tabveil.synthesizers import is_shareable
 from tabveil.synthesizers.base import check_folder
 from tabveil.tables import csv_sha256
@@ -58,8 +58,11 @@ class Tables:
 
 def run(config: Config, artifacts: Artifacts) -> None:
     """Score, judge, report, track; the files are written before a failed gate stops the pipeline."""
+    artifacts.gate.unlink(missing_ok=True)  # no earlier verdict outlives a failure
     require_scanned(artifacts)
     check_folder(require(artifacts.model, "train"))
+    tracker = Tracker(config, project_root())
+    tracker.client()  # an unusable store is told before the work
     tables = load_tables(config, artifacts)
     require_same_rows(artifacts, tables.metadata)
     with meanwhile(scan_synthetic, config, artifacts) as scan:
@@ -72,7 +75,9 @@ def run(config: Config, artifacts: Artifacts) -> None:
         real_identity_values=pii.num_real_values,
     )
     write(config, artifacts, evaluation, verdict, pii)
-    track(config, artifacts, evaluation, verdict)
+    gate = {**verdict.to_dict(), "dataset": config.dataset.name, "judged": judged(artifacts)}
+    track(tracker, config, artifacts, evaluation, gate)
+    write_json(artifacts.gate, gate)
     if not verdict.passed:
         raise GateError(f"the gate failed:\n{verdict.table()}\nreport: {artifacts.report}")
 
@@ -114,7 +119,8 @@ def scan_synthetic(config: Config, artifacts: Artifacts) -> SyntheticVerdict:
     synthetic = canonical(read_parquet(artifacts.synthetic_parquet, "sample"), metadata)
     digests = load_digests(config, artifacts)
     headers = {column.name: column.original_name for column in metadata.columns}
-    result = scan_table(synthetic, timeout_seconds=config.pii.timeout_seconds, headers=headers)
+    declared = DeclaredTypes.of(config.pii)
+    result = scan_table(synthetic, timeout_seconds=config.pii.timeout_seconds, headers=headers, declared=declared)
     return check_synthetic(result, synthetic, metadata, digests, config.pii.tolerated_types)
 
 
@@ -136,7 +142,7 @@ def scan_result(scan: Future[SyntheticVerdict]) -> SyntheticVerdict:
 def write(
     config: Config, artifacts: Artifacts, evaluation: Evaluation, verdict: Verdict, pii: SyntheticVerdict
 ) -> None:
-    """Write every output of the stage."""
+    """Write every output of the stage but the verdict, which comes last."""
     context = ReportContext(
         dataset=config.dataset.name,
         synthesizer=config.synthesizer.name,
@@ -151,26 +157,27 @@ def write(
         write_plots(evaluation, folder, config.evaluation.num_plots, loss_curve=context.loss_curve)
     write_text(artifacts.report, render_report(evaluation, verdict, context))
     write_json(artifacts.metrics, {name: round(value, 6) for name, value in evaluation.metrics.items()})
-    write_json(artifacts.gate, {**verdict.to_dict(), "dataset": config.dataset.name, "judged": judged(artifacts)})
 
 
 def judged(artifacts: Artifacts) -> dict[str, str]:
-    """Digests of what the verdict is about; `publish` uploads nothing else."""
-    paths = (artifacts.synthetic_csv, artifacts.synthetic_parquet, artifacts.model)
-    return {path.name: sha256_of(path) for path in paths}
+    """Digests of what the verdict is about."""
+    return {path.name: sha256_of(path) for path in judged_files(artifacts)}
 
 
-def track(config: Config, artifacts: Artifacts, evaluation: Evaluation, verdict: Verdict) -> None:
+def track(
+    tracker: Tracker, config: Config, artifacts: Artifacts, evaluation: Evaluation, gate: Mapping[str, Any]
+) -> None:
     """Log to the run that `train` started, and promote a model that passed and may leave the machine."""
-    tracker = Tracker(config, project_root())
+    passed = gate["passed"]
     trained = read_json(artifacts.run, "train", "run_id", "model_uri")
     run_id = tracker.resume(trained["run_id"])
-    with tracker.closing(run_id, failed=not verdict.passed):
+    with tracker.closing(run_id, failed=not passed):
         tracker.log_params(run_id, EVALUATION_GROUPS)
         tracker.log_metrics(run_id, evaluation.metrics)
-        tracker.log_files(run_id, {artifacts.report: "", artifacts.gate: "", artifacts.plots: "plots"})
-        tracker.set_tag(run_id, "gate", "passed" if verdict.passed else "failed")
-        if verdict.passed and config.tracking.register_model and is_shareable(artifacts.model):
+        tracker.log_files(run_id, {artifacts.report: "", artifacts.plots: "plots"})
+        tracker.log_json(run_id, gate, artifacts.gate.name)
+        tracker.set_tag(run_id, "gate", "passed" if passed else "failed")
+        if passed and config.tracking.register_model and is_shareable(artifacts.model):
             uri = trained["model_uri"] if run_id == trained["run_id"] else None
             metadata = load_metadata(config, artifacts)
             tracker.promote(run_id, uri or tracker.log_model(run_id, artifacts.model, metadata))

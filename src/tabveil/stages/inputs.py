@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from tabveil.artifacts import Artifacts, read_json, read_parquet, require
 from tabveil.config import Config, project_root
 from tabveil.errors import ArtifactError, PrivacyError
-from tabveil.pii import IdentityDigests, load_key
+from tabveil.pii import IdentityDigests, guarded, load_key
 from tabveil.provenance import sha256_of
 from tabveil.schema import Metadata
 
@@ -30,14 +32,38 @@ def load_digests(config: Config, artifacts: Artifacts) -> IdentityDigests:
 
     Raises:
         KeyUnavailableError: there is no usable key, or they were made with another one.
+        PrivacyError: a column of the metadata that must be guarded has no digests.
         ArtifactError: missing.
     """
     key = load_key(config.pii.key_env, project_root() / config.pii.key_file)
-    return IdentityDigests.from_frame(read_parquet(artifacts.identity_digests, "verify"), key)
+    digests = IdentityDigests.from_frame(read_parquet(artifacts.identity_digests, "verify"), key)
+    unguarded = [c.name for c in load_metadata(config, artifacts).columns if guarded(c) and not digests.guards(c.name)]
+    if unguarded:
+        raise PrivacyError(
+            f"{artifacts.identity_digests} must guard every identity column, however {', '.join(unguarded)} are not: "
+            "run the stage 'verify' again (dvc repro --force verify)"
+        )
+    return digests
+
+
+def scanned_files(artifacts: Artifacts) -> tuple[Path, ...]:
+    """What `verify` writes and its report vouches for."""
+    return (artifacts.train_data, artifacts.holdout_data, artifacts.metadata, artifacts.identity_digests)
+
+
+def judged_files(artifacts: Artifacts) -> tuple[Path, ...]:
+    """What the verdict of `evaluate` is about (files, and the model's folder); nothing else is published."""
+    return (
+        artifacts.synthetic_csv,
+        artifacts.synthetic_parquet,
+        artifacts.model,
+        artifacts.report,
+        artifacts.metrics,
+    )
 
 
 def require_scanned(artifacts: Artifacts) -> None:
-    """Refuse tables that no complete scan has cleared.
+    """Refuse tables that no complete scan has cleared, and other metadata or digests than belong to them.
 
     Raises:
         PrivacyError: the scan did not finish, or was of other files than the ones that are there.
@@ -46,9 +72,9 @@ def require_scanned(artifacts: Artifacts) -> None:
     report = read_json(artifacts.findings, "verify", "after", "scanned")
     complete = report["after"].get("complete") is True
     scanned = report["scanned"]
-    for path in (artifacts.train_data, artifacts.holdout_data):
+    for path in scanned_files(artifacts):
         if not complete or scanned.get(path.name) != sha256_of(require(path, "verify")):
             raise PrivacyError(
-                f"{artifacts.findings} must report a complete scan of {path.name} as it is, however it does not: "
-                "run the stage 'verify' again"
+                f"{artifacts.findings} must vouch for {path.name} as it is, however it does not: "
+                "run the stage 'verify' again (dvc repro --force verify)"
             )

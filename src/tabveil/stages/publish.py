@@ -17,13 +17,14 @@ from tabveil.errors import ArtifactError, GateError
 from tabveil.evaluation.gate import Verdict
 from tabveil.provenance import sha256_of, sha256_of_files
 from tabveil.stages.app import stage_app
+from tabveil.stages.inputs import judged_files
 from tabveil.storage import connect
-from tabveil.synthesizers import is_shareable
+from tabveil.synthesizers import is_shareable, model_files
 
 
 def run(config: Config, artifacts: Artifacts) -> None:
     """Upload what passed the gate; publishing the same content again changes nothing."""
-    require_passed(artifacts, config.dataset.name)
+    require_passed(artifacts, config)
     files = publishable(artifacts)
     environment = config.environment
     prefix = f"{environment.output_prefix}{config.dataset.name}/{sha256_of_files(files)[:16]}/"
@@ -32,22 +33,30 @@ def run(config: Config, artifacts: Artifacts) -> None:
     write_json(artifacts.published, manifest)
 
 
-def require_passed(artifacts: Artifacts, dataset: str) -> None:
-    """Refuse to publish anything that did not pass.
+def require_passed(artifacts: Artifacts, config: Config) -> None:
+    """Refuse to publish anything that did not pass what the configuration asks.
 
     Raises:
-        GateError: the verdict is missing, unreadable, contradicts itself, is no pass, or is of other files or another
-            dataset.
+        GateError: the verdict is missing, unreadable, contradicts itself, is no pass, asked for less than the
+            configuration does, or is of other files or another dataset.
     """
+    dataset = config.dataset.name
     try:
         report = read_json(artifacts.gate, "evaluate")
     except ArtifactError as err:
         raise GateError(f"nothing is published without a verdict: {err}") from err
-    if not Verdict.from_dict(report).passed:
+    verdict = Verdict.from_dict(report)
+    if not verdict.passed:
         raise GateError(f"the gate of {artifacts.gate} did not pass: nothing is published")
+    weaker = verdict.weaker_than(config.evaluation)
+    if weaker:
+        raise GateError(
+            f"{artifacts.gate} must hold the checks of conf/evaluation/, however it asked less for: "
+            f"{', '.join(weaker)}; run the stage 'evaluate' again"
+        )
     if report.get("dataset") != dataset:
         raise GateError(f"{artifacts.gate} must judge dataset '{dataset}', however it does not: run dvc repro")
-    for path in (artifacts.synthetic_csv, artifacts.synthetic_parquet, artifacts.model):
+    for path in judged_files(artifacts):
         if report.get("judged", {}).get(path.name) != sha256_of(require(path, "evaluate")):
             raise GateError(f"{path.name} is not what {artifacts.gate} judged: run the stage 'evaluate' again")
 
@@ -63,8 +72,7 @@ def publishable(artifacts: Artifacts) -> dict[str, Path]:
     }
     if not is_shareable(artifacts.model):
         return files
-    parts = sorted(path for path in artifacts.model.rglob("*") if path.is_file())
-    return files | {f"model/{path.relative_to(artifacts.model).as_posix()}": path for path in parts}
+    return files | {f"model/{path.name}": path for path in model_files(artifacts.model)}
 
 
 main = stage_app("publish", run)

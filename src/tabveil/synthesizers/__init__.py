@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tabveil.config import SynthesizerConfig
 from tabveil.errors import ConfigError, ModelFileError
-from tabveil.synthesizers.base import LossRecord, Synthesizer, read_manifest
+from tabveil.synthesizers.base import LossRecord, Synthesizer, model_files, read_manifest
 from tabveil.synthesizers.sampling import SampleCounts, sample_chunks
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "create_synthesizer",
     "is_shareable",
     "load_synthesizer",
+    "model_files",
     "sample_chunks",
     "synthesizer_class",
 ]
@@ -30,6 +31,8 @@ REGISTRY: dict[str, str] = {
     "sdv_ctgan": "tabveil.synthesizers.sdv:SDVCTGAN",
     "sdv_gaussian_copula": "tabveil.synthesizers.sdv:SDVGaussianCopula",
 }
+SHAREABLE_KINDS = frozenset({"tvae"})  # SDV's are pickles that hold values of the real table
+SHAREABLE_SUFFIXES = frozenset({".csv", ".json", ".safetensors"})
 
 
 def synthesizer_class(name: str) -> type[Synthesizer]:
@@ -63,12 +66,15 @@ def load_synthesizer(folder: Path) -> Synthesizer:
 
 
 def is_shareable(folder: Path) -> bool:
-    """Whether a model folder may leave the machine, by what its `synthesizer.json` says; no model is opened.
+    """Whether a model folder may leave the machine; no model is opened.
 
     Returns:
-        False for SDV's models, whose pickles hold values of the real table, and whenever the file does not say.
+        True if its kind is one of `SHAREABLE_KINDS`, its manifest says so, and every file is of a kind that holds
+        numbers and text only.
 
     Raises:
         ModelFileError: the folder is no model.
     """
-    return read_manifest(folder).get("shareable") is True
+    manifest = read_manifest(folder)
+    plain = all(path.suffix in SHAREABLE_SUFFIXES for path in folder.iterdir())
+    return plain and manifest["kind"] in SHAREABLE_KINDS and manifest.get("shareable") is True

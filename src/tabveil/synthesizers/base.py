@@ -50,7 +50,7 @@ class Synthesizer(ABC):
 
     Attributes:
         shareable: whether the model folder holds nothing but protected statistics and no pickle, so that it may leave
-            the machine. Recorded in `synthesizer.json`; see `is_shareable`.
+            the machine. Recorded in `synthesizer.json`; see `is_shareable`, which does not believe that file alone.
     """
 
     name: ClassVar[str]
@@ -257,9 +257,20 @@ def check_folder(folder: Path) -> None:
     """Hold every file of a model folder against the checksums of its manifest, without loading the model.
 
     Raises:
-        ModelFileError: no model, or a file is missing or differs.
+        ModelFileError: no model, or a file is missing, differs, or is there without being listed.
     """
     _verify(folder, read_manifest(folder)["files"])
+
+
+def model_files(folder: Path) -> list[Path]:
+    """Every file of a model: those that its manifest lists, and the manifest.
+
+    Raises:
+        ModelFileError: as `check_folder`.
+    """
+    files = read_manifest(folder)["files"]
+    _verify(folder, files)
+    return [folder / name for name in sorted([*files, MANIFEST])]
 
 
 def _verify(folder: Path, files: dict[str, str]) -> None:
@@ -269,6 +280,12 @@ def _verify(folder: Path, files: dict[str, str]) -> None:
             raise ModelFileError(f"{folder} must hold the file {name}, however it is missing: train again")
         if _sha256(path) != expected:
             raise ModelFileError(f"{path} must have the checksum of {MANIFEST}, however it differs: train again")
+    foreign = sum(path.name not in files and path.name != MANIFEST for path in folder.iterdir())
+    if foreign:
+        raise ModelFileError(
+            f"{folder} must hold the files of {MANIFEST} and nothing else, however it holds {foreign} more: remove "
+            "them, or train again"
+        )
 
 
 def _sha256(path: Path) -> str:
