@@ -2,7 +2,9 @@
 #   docker build -t tabveil .                (or: make image)
 #   mkdir -p out && docker run --rm --user "$(id -u)" -v "$PWD/out:/app/artifacts" tabveil    # the whole pipeline
 #   docker run --rm tabveil python -m tabveil.stages.pull --help
-FROM python:3.11-slim-bookworm
+# The same image for SageMaker, which runs `docker run IMAGE train` and mounts /opt/ml for root only:
+#   docker build --target sagemaker -t tabveil:sagemaker .
+FROM python:3.11-slim-bookworm AS base
 
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PYTHONUNBUFFERED=1 \
     MLFLOW_DISABLE_TELEMETRY=true
@@ -16,7 +18,14 @@ RUN if [ -z "$(pip config get global.find-links 2>/dev/null)" ]; then \
       pip install --no-deps --index-url "$TORCH_INDEX" "$(grep '^torch==' requirements.lock)"; fi \
  && pip install --no-deps -r requirements.lock
 COPY src src
-RUN pip install --no-deps --no-build-isolation --editable .
+# `train` on the PATH is what SageMaker looks for; exec hands it the signals
+RUN pip install --no-deps --no-build-isolation --editable . \
+ && printf '#!/bin/sh\nexec tabveil train "$@"\n' > /usr/local/bin/train && chmod 755 /usr/local/bin/train
+
+FROM base AS sagemaker
+CMD ["train"]
+
+FROM base AS pipeline
 COPY conf conf
 COPY .dvc/config .dvc/config
 COPY .dvcignore dvc.yaml data.dvc ./

@@ -28,10 +28,17 @@ SWEEP ?= synthesizer=tvae,sdv_gaussian_copula synthesizer.seed=0,1
 PORT  ?= 5000
 
 .DEFAULT_GOAL := help
-.PHONY: help setup data run repro sweep ui test check browser bench image lock clean
+# AWS: PREFIX of every name, EMAIL of the budget alarm, BUDGET in USD, TAG of the image, YES=1 to delete without asking
+PREFIX ?= tabveil
+EMAIL  ?=
+BUDGET ?= 10
+TAG    ?=
+YES    ?=
+
+.PHONY: help setup data run repro sweep ui test check browser bench image lock clean aws-up aws-run aws-status aws-down
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  options: DATASET=<name> ENVIRONMENT=<name> SYNTHESIZER=<name> SWEEP='<overrides>' PORT=<n>"
 
 setup: $(STAMP)  ## the virtual environment, from requirements.lock (other targets call it)
@@ -85,6 +92,21 @@ bench: data  ## measure: stage times, no-op repro, engine quality and speed (see
 
 image:  ## build the container image with Docker
 	docker build -t tabveil:dev .
+
+aws-up: $(STAMP)  ## make the account's resources: make aws-up EMAIL=<address> (docs/aws.md)
+	@python -m tabveil.aws.stack up --prefix '$(PREFIX)' --email '$(EMAIL)' --budget-usd '$(BUDGET)' $(if $(TAG),--image-tag '$(TAG)')
+
+aws-run: data  ## the pipeline on AWS: estimate, then run with environment=aws
+	@test -r .tabveil/aws.env || { echo 'error: .tabveil/aws.env is missing: make aws-up EMAIL=<address>' >&2; exit 2; }
+	@set -a && source .tabveil/aws.env && set +a && \
+	  python -m tabveil.aws.cost $(if $(DATASET),dataset=$(DATASET)) environment=aws && \
+	  $(MAKE) --no-print-directory run ENVIRONMENT=aws
+
+aws-status: $(STAMP)  ## whether the account's resources are there
+	@python -m tabveil.aws.stack status --prefix '$(PREFIX)'
+
+aws-down: $(STAMP)  ## back to nothing, objects included (asks; YES=1 does not)
+	@python -m tabveil.aws.stack down --prefix '$(PREFIX)' $(if $(filter 1,$(YES)),--yes)
 
 lock:  ## resolve pyproject.toml anew into requirements.lock
 	test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv; }

@@ -46,6 +46,20 @@ def failed(capsys, path):
     return captured
 
 
+def test_a_customer_with_many_rows_is_pseudonymised_and_the_entity(project, tmp_path, capsys):
+    path = tmp_path / "bookings.csv"
+    rows = "".join(f"CU{n % 50:05d},{n % 12},{n}.25\n" for n in range(1500))
+    path.write_text("customer_id,product_id,amount\n" + rows)
+    assert main([str(path)]) == 0
+    said = capsys.readouterr().out
+    assert "customer_id: id of a person or contract, never modelled; entity key" in said
+    text = (project / "conf" / "dataset" / "bookings.yaml").read_text()
+    dataset = OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(DatasetConfig), OmegaConf.create(text)))
+    assert dataset.entity_key == "customer_id"
+    assert dataset.columns["customer_id"].policy.action is Action.pseudonymise
+    assert dataset.columns["product_id"].policy is None
+
+
 def test_main_writes_both_files_and_says_what_comes_next(project, source, capsys):
     assert main([str(source)]) == 0
     assert files(project) == ["conf/config.yaml", "conf/dataset/my_table_2024.yaml", "data/my_table_2024.csv"]

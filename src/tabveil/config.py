@@ -17,9 +17,10 @@ from typing import Any, Optional, Union, cast, get_args, get_origin, get_type_hi
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from tabveil.custom_types import AllowSpec, IdentifierSpec, check_declared
 from tabveil.errors import ConfigError
 from tabveil.explain import did_you_mean, find_fault, keyed_line, unknown_setting
-from tabveil.schema import NAME_PATTERN, Action, ColumnSpec, ColumnType, ConstraintSpec, SDType
+from tabveil.schema import NAME_PATTERN, Action, ColumnSpec, ColumnType, ConstraintSpec, PolicySpec, SDType
 
 
 def project_root() -> Path:
@@ -109,6 +110,9 @@ class CsvConfig:
             )
 
 
+_MODELLING = (Action.keep, Action.generalise, Action.redact)
+
+
 @dataclass
 class DatasetConfig:
     """One dataset: where it is, what its columns are, what is personal, what must hold."""
@@ -144,10 +148,23 @@ class DatasetConfig:
             for column in constraint.used_columns:
                 self._check_known(f"dataset.constraints ({constraint.label})", column)
         self._check_policies()
+        self._check_entity_key()
 
     def _check_known(self, where: str, column: str | None) -> None:
         if column is not None and column not in self.columns:
             raise ConfigError(f"{where} names an undeclared column: {column}{did_you_mean(column, self.columns)}")
+
+    def _check_entity_key(self) -> None:
+        """A modelled entity key would publish who is who; where a semantic type decides, `verify` asks again."""
+        spec = None if self.entity_key is None else self.columns[self.entity_key]
+        if spec is None or spec.resolved_sdtype in (SDType.id, SDType.text):
+            return
+        modelled = spec.policy.action in _MODELLING if spec.policy is not None else spec.semantic_type is None
+        if modelled:
+            raise ConfigError(
+                f"dataset.entity_key must not be modelled, however dataset.columns.{self.entity_key} is: give it "
+                "`sdtype: id` and `policy: {action: pseudonymise}`, or drop or regenerate it"
+            )
 
     def _check_policies(self) -> None:
         for name, spec in self.columns.items():
@@ -214,8 +231,10 @@ class MacieConfig:
 
     timeout_minutes: int = 120
     poll_seconds: float = 30.0
+    findings_seconds: float = 300.0  # how long findings may take to appear after the job has ended
 
     def __post_init__(self) -> None:
+        _check_positive("environment.macie.findings_seconds", self.findings_seconds)
         _check("environment.macie.timeout_minutes", self.timeout_minutes, 1, 2880, "integer")
         _check_positive("environment.macie.poll_seconds", self.poll_seconds)
 
@@ -246,9 +265,10 @@ class SageMakerConfig:
 
 @dataclass
 class PricesConfig:
-    """AWS list prices in USD, on-demand, as documented on `as_of` for the environment's region."""
+    """AWS list prices in USD, on-demand, of the environment's region, as they were looked up on `as_of`."""
 
-    as_of: str = "2026-11-01"
+    as_of: str = "2026-11-24"
+    source: str = "second-hand: compare with aws.amazon.com/<service>/pricing"
     s3_gb_month: float = 0.0245
     s3_put_per_1000: float = 0.0054
     s3_get_per_1000: float = 0.00043
@@ -302,7 +322,8 @@ class EnvironmentConfig:
 class Engine(str, Enum):
     """What runs the compiled SQL."""
 
-    duckdb = "duckdb"
+    duckdb = "duckdb"  # in process
+    spark = "spark"  # local PySpark
 
 
 class BadValue(str, Enum):
@@ -331,9 +352,14 @@ class PreprocessConfig:
 
 @dataclass
 class PIIConfig:
-    """Finding personal data, and the split that follows."""
+    """Finding personal data, deciding about it, and the split that follows. Types are those of docs/pii.md."""
 
     tolerated_types: list[str] = field(default_factory=list)  # finding types that never stop a run
+    policies: dict[str, PolicySpec] = field(default_factory=dict)  # by type; a column's own policy wins
+    identifiers: dict[str, IdentifierSpec] = field(default_factory=dict)  # types of your own
+    allow: dict[str, AllowSpec] = field(default_factory=dict)  # by type: what looks like it and is not personal
+    k: int = 5  # groups of fewer rows are reported (k-anonymity of the quasi-identifiers)
+    min_k: Optional[int] = None  # a smaller group stops the run; None: information only
     holdout_fraction: float = 0.2
     min_holdout_rows: int = 50
     key_env: str = "TABVEIL_PSEUDONYM_KEY"  # hex key; wins over the file
@@ -344,6 +370,13 @@ class PIIConfig:
         _check("pii.holdout_fraction", self.holdout_fraction, 0.01, 0.5)
         _check_positive("pii.min_holdout_rows", self.min_holdout_rows)
         _check_positive("pii.timeout_seconds", self.timeout_seconds)
+        _check("pii.k", self.k, 2, 10**6, "integer")
+        if self.min_k is not None:
+            _check("pii.min_k", self.min_k, 2, 10**6, "integer")
+        for name, policy in self.policies.items():
+            if policy.action is Action.keep and not policy.reason:
+                raise ConfigError(f"pii.policies.{name}: keeping personal data needs a reason, however: none")
+        check_declared(self.identifiers, self.allow)
 
 
 @dataclass
@@ -556,12 +589,18 @@ def known_settings(parent_key: str) -> list[str]:
 
 
 def flatten(config: Any, prefix: str = "") -> dict[str, Any]:
-    """Dataclasses as flat parameters, enums as their values: ``{'synthesizer.max_steps': 800, ...}``."""
+    """Dataclasses as flat parameters, enums as their values: ``{'synthesizer.max_steps': 800, ...}``.
+
+    Fields with the metadata ``logged: False`` are left out.
+    """
     flat: dict[str, Any] = {}
     for item in fields(config):
         value, name = getattr(config, item.name), f"{prefix}{item.name}"
         if hasattr(value, "__dataclass_fields__"):
             flat.update(flatten(value, f"{name}."))
-        else:
+        elif isinstance(value, dict) and value and all(is_dataclass(entry) for entry in value.values()):
+            for key, entry in value.items():
+                flat.update(flatten(entry, f"{name}.{key}."))
+        elif item.metadata.get("logged", True):
             flat[name] = value.value if isinstance(value, Enum) else value
     return flat

@@ -8,6 +8,7 @@
     │   ├── UnreadableFileError              not text, CSV or Parquet; broken quoting; empty
     │   ├── SchemaError                      a declared column is missing, an undeclared one is there
     │   └── TooManyRejectedError             more rows quarantined than `max_rejected_fraction`
+    ├── ProcessingError (RuntimeError)       the engine that runs the compiled SQL failed
     ├── PrivacyError (RuntimeError)          something personal could get past; the run stops
     │   ├── ScanIncompleteError              a column or row was not scanned
     │   ├── PolicyViolationError             a finding that the policy does not tolerate
@@ -55,6 +56,10 @@ class SchemaError(DataError):
 
 class TooManyRejectedError(DataError):
     """The rejected share of the rows is above `max_rejected_fraction`."""
+
+
+class ProcessingError(TabVeilError, RuntimeError):
+    """The engine that runs the compiled SQL failed."""
 
 
 class PrivacyError(TabVeilError, RuntimeError):

@@ -23,7 +23,7 @@ from tabveil.errors import ConfigError
 from tabveil.ingest.draft import Draft, draft_dataset
 from tabveil.ingest.names import snake_case
 from tabveil.ingest.roles import Found
-from tabveil.pii import check_headers, scan_table, suggest_types
+from tabveil.pii import check_headers, id_owner, scan_table, suggest_types
 from tabveil.schema import NAME_PATTERN
 
 
@@ -91,7 +91,11 @@ def _name(path: Path, name: str | None) -> str:
 def _scan(table: pd.DataFrame, headers: Mapping[str, str]) -> dict[str, Found]:
     check_headers(headers.values())
     result = scan_table(table, timeout_seconds=PIIConfig().timeout_seconds, headers=headers)
-    return {item.column: Found(item.type, item.in_text, item.quasi) for item in suggest_types(result)}
+    found = {}
+    for item in suggest_types(result):
+        owner = id_owner(headers[item.column]) if item.type == "UNIQUE_IDENTIFIER" else None
+        found[item.column] = Found(item.type, item.in_text, item.quasi, None if owner is None else owner.value)
+    return found
 
 
 def _parser() -> argparse.ArgumentParser:

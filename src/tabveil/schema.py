@@ -24,6 +24,7 @@ from tabveil.errors import ConfigError, SchemaError
 
 METADATA_VERSION = 1
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]*")
+ENTITY_COLUMN = "_entity"  # of a clean table: whose row it is, as a number; no declared column can have this name
 
 
 class ColumnType(str, Enum):
@@ -74,7 +75,7 @@ class Generalisation(str, Enum):
     month = "month"  # date -> first day of its month
     prefix = "prefix"  # text -> its first `length` characters
     band = "band"  # number -> lower edge of its band of `width`
-    frequent = "frequent"  # levels in fewer than `min_count` rows -> "other"
+    frequent = "frequent"  # levels of fewer than `min_count` entities (rows, without an entity key) -> "other"
 
 
 class ConstraintKind(str, Enum):
@@ -392,7 +393,7 @@ def canonical(table: pd.DataFrame, metadata: Metadata) -> pd.DataFrame:
     date and datetime -> datetime64[us] (a date is its midnight).
 
     Args:
-        table: any subset of the metadata's columns.
+        table: any subset of the metadata's columns, and `ENTITY_COLUMN`, which is Int64.
 
     Returns:
         A new frame with a fresh RangeIndex; column order is kept.
@@ -402,14 +403,15 @@ def canonical(table: pd.DataFrame, metadata: Metadata) -> pd.DataFrame:
     """
     columns: dict[str, pd.Series[Any]] = {}
     for name in table.columns:
-        column, series = metadata[name], table[name].reset_index(drop=True)
+        series = table[name].reset_index(drop=True)
+        kind = ColumnType.integer if name == ENTITY_COLUMN else metadata[name].type
         try:
-            if column.type is ColumnType.string:
+            if kind is ColumnType.string:
                 columns[name] = series.astype("object").mask(series.isna(), None)
             else:
-                columns[name] = series.astype(PANDAS_DTYPE[column.type])  # type: ignore[call-overload]
+                columns[name] = series.astype(PANDAS_DTYPE[kind])  # type: ignore[call-overload]
         except (TypeError, ValueError) as err:
             raise SchemaError(
-                f"column '{name}' must hold {column.type.value} values, however its dtype is {series.dtype}"
+                f"column '{name}' must hold {kind.value} values, however its dtype is {series.dtype}"
             ) from err
     return pd.DataFrame(columns, index=pd.RangeIndex(len(table)))

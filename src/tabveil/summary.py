@@ -17,6 +17,7 @@ from rich.panel import Panel
 from rich.table import Table
 
 from tabveil.artifacts import STAGES, Artifacts, read_json
+from tabveil.aws.charges import by_service, recorded
 from tabveil.cli import process_border
 from tabveil.config import project_root
 from tabveil.stages.app import timings_dir
@@ -86,6 +87,20 @@ def seconds_section(root: Path) -> list[tuple[str, str]]:
     return [("seconds (last run)", ", ".join(shown))]
 
 
+def cost_section(root: Path) -> list[tuple[str, str]]:
+    """What each service is estimated to have cost in the stages' last runs."""
+    records = recorded(root)
+    if not records:
+        return []
+    services = by_service(records)
+    total = sum(usd for usd, _ in services.values())
+    free = sorted({str(record["environment"]) for record in records if not record["charged"]})
+    note = f"; nothing is charged, environment={', '.join(free)} runs on this machine" if free else ""
+    rows = [("cost (estimated)", f"[bold]{total:.4f} USD[/]  list prices of {records[-1]['as_of']}{note}")]
+    shown = services.items() if total else ()
+    return rows + [(f"  {service}", f"{usd:.4f} USD  {'; '.join(used)}") for service, (usd, used) in shown]
+
+
 def places_section(artifacts: Artifacts, root: Path) -> list[tuple[str, str]]:
     """Where to look next."""
     published = read_json(artifacts.published, "publish", "uri")
@@ -115,6 +130,7 @@ def render(root: Path) -> Panel:
         pii_section(artifacts),
         scores_section(metrics),
         seconds_section(root),
+        cost_section(root),
         places_section(artifacts, root),
     ):
         for label, value in section:

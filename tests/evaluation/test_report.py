@@ -16,7 +16,7 @@ from tabveil.evaluation.association import Associations
 from tabveil.evaluation.gate import Check, Verdict
 from tabveil.evaluation.report.catalogue import CATALOGUE, formatted
 from tabveil.evaluation.report.charts import MAX_HEATMAP_COLUMNS, heatmap_columns
-from tabveil.evaluation.report.context import pii_columns
+from tabveil.evaluation.report.context import pii_columns, shared_values
 from tabveil.evaluation.report.page import chart_specs, embedded_json, quality_scale
 
 
@@ -122,6 +122,55 @@ def test_pii_columns_list_findings_and_actions(context: ReportContext) -> None:
     assert set(rows) == {"e_mail", "note"}
     assert (rows["e_mail"].before, rows["e_mail"].after, rows["e_mail"].real_values) == (480, 0, 0)
     assert (rows["note"].action, rows["note"].reason, rows["note"].real_values) == ("drop", "free text", None)
+
+
+def combination(*columns: str, smallest: int, small_rows: int) -> dict[str, object]:
+    return {
+        "columns": list(columns), "num_groups": 40, "min_group_rows": smallest, "rows_below_k": small_rows,
+        "share_below_k": small_rows / 800,
+    }  # fmt: skip
+
+
+def with_quasi_identifiers(context: ReportContext) -> ReportContext:
+    """The context with k-anonymity, an allow list, and a column that is kept for a reason."""
+    findings = context.findings or {}
+    groups = {
+        "k": 5,
+        "min_k": 3,
+        "columns": ["postcode", "born", "job"],
+        "singles": [combination(name, smallest=9, small_rows=0) for name in ("postcode", "born", "job")],
+        "pairs": [
+            combination("postcode", "born", smallest=2, small_rows=40),
+            combination("born", "job", smallest=1, small_rows=64),
+        ],
+        "full": combination("postcode", "born", "job", smallest=1, small_rows=400),
+    }
+    kept = {"action": "keep", "semantic_type": "GENDER", "reason": "asked by the regulator"}
+    allowed = {"EMAIL_ADDRESS": {"num_values": 2, "num_regexes": 1, "reason": "addresses of the bank"}}
+    columns = {**findings["columns"], "sex": kept}
+    return replace(context, findings={**findings, "k_anonymity": groups, "allowed": allowed, "columns": columns})
+
+
+def test_shared_values_begin_with_all_columns_and_go_on_with_the_smallest_groups(context: ReportContext) -> None:
+    rows = shared_values(with_quasi_identifiers(context))
+    assert [row.columns for row in rows[:3]] == ["postcode, born, job", "born, job", "postcode, born"]
+    assert (rows[0].min_group_rows, rows[0].rows_below_k, rows[0].share_below_k) == (1, 400, 0.5)
+    assert len(rows) == 6
+    assert shared_values(context) == []
+
+
+def test_report_shows_quasi_identifiers_reasons_and_what_is_allowed(good: Evaluation, context: ReportContext) -> None:
+    markup = own_markup(render_report(good, verdict(good), with_quasi_identifiers(context)))
+    assert "<td>postcode, born, job</td>" in markup
+    assert "a group of fewer than 3 stops the run" in markup
+    assert "email address (2 texts, 1 patterns: addresses of the bank)" in markup
+    assert "asked by the regulator" in markup
+
+
+def test_a_column_kept_for_a_reason_is_listed_with_it(context: ReportContext) -> None:
+    rows = {row.column: row for row in pii_columns(with_quasi_identifiers(context))}
+    assert set(rows) == {"e_mail", "note", "sex"}
+    assert (rows["sex"].action, rows["sex"].reason) == ("keep", "asked by the regulator")
 
 
 def test_heatmap_shows_the_most_associated_of_many_columns() -> None:

@@ -180,6 +180,48 @@ def test_draft_transactions(tmp_path):
     assert seen["headers"]["booked_at"] == "Booked At"
 
 
+OWNERS = {"customer_id": "person", "account_no": "other", "card_ref": "other", "member_no": "person"}
+
+
+def owned(*_):
+    return {name: Found("UNIQUE_IDENTIFIER", quasi=True, owner=owner) for name, owner in OWNERS.items()}
+
+
+def test_draft_never_models_the_id_of_a_person_however_often_it_repeats(tmp_path):
+    lines = [f"CU{n % 40:04d},{n % 90},{n},{n % 3},{n % 4},{n % 7 + 0.5}" for n in range(2400)]
+    header = "customer_id,account_no,card_ref,member_no,branch_id,account_balance"
+    draft, dataset, path = drafted(tmp_path, "\n".join([header, *lines]) + "\n", owned)
+    assert dataset.entity_key == "customer_id"
+    actions = {name: spec.policy.action for name, spec in dataset.columns.items() if spec.sdtype is SDType.id}
+    assert actions == {
+        "customer_id": Action.pseudonymise, "account_no": Action.pseudonymise, "card_ref": Action.regenerate,
+        "member_no": Action.pseudonymise,
+    }  # fmt: skip
+    assert {dataset.columns[name].semantic_type for name in actions} == {"UNIQUE_IDENTIFIER"}
+    assert dataset.columns["branch_id"].sdtype is SDType.categorical
+    said = "customer_id: id of a person or contract, never modelled; entity key: repeats across rows -> pseudonymise"
+    assert said in draft.assumptions
+    assert preprocess(path, dataset, PreprocessConfig()).profile["counts"]["kept"] == 2400
+
+
+def test_draft_takes_codes_under_a_word_for_people_as_ids(tmp_path):
+    lines = [f"K{n % 60:03d},{n % 400},{'new' if n % 2 else 'old'}" for n in range(1800)]
+    _, dataset, _ = drafted(tmp_path, "\n".join(["Customer,account_balance,client", *lines]) + "\n")
+    assert dataset.entity_key == "customer"
+    assert dataset.columns["customer"].sdtype is SDType.id
+    assert dataset.columns["account_balance"].policy is None
+    assert dataset.columns["client"].policy is None
+
+
+def test_draft_has_no_entity_key_of_too_few_people(tmp_path):
+    text = "member_no,x\n" + "".join(f"{n % 5},{n}\n" for n in range(400))
+    _, dataset, _ = drafted(
+        tmp_path, text, lambda *_: {"member_no": Found("UNIQUE_IDENTIFIER", quasi=True, owner="person")}
+    )
+    assert dataset.entity_key is None
+    assert dataset.columns["member_no"].policy.action is Action.pseudonymise
+
+
 def test_draft_date_of_birth_keeps_its_year(tmp_path):
     text = "dob,x\n" + "".join(f"{1950 + n % 40}-01-{1 + n % 28:02d},{n}\n" for n in range(60))
     _, dataset, _ = drafted(tmp_path, text, lambda *_: {"dob": Found("DATE_OF_BIRTH")})

@@ -157,7 +157,7 @@ def test_serials_of_rows_and_attempts_never_meet(seed, start):
 
 @pytest.mark.parametrize("name", ["full_name", "first_name", "last_name", "nachname", "ten", "ho_va_ten"])
 def test_name_columns_hold_their_part_of_the_name(name):
-    table = generate_identities([column(name, "NAME"), column("full_name_2", "NAME")], 50, 0)
+    table = generate_identities([column(name, "NAME"), column("fullname", "NAME")], 50, 0)
     full = name in ("full_name", "ho_va_ten")
     assert all((a == b) if full else (a in b) for a, b in table.itertuples(index=False))
 
@@ -182,12 +182,87 @@ def test_phones_leave_the_fiction_range_when_the_real_table_fills_it():
 
 
 def test_exhausted_space_stops_without_naming_a_value():
+    columns = [column("itin", "USA_INDIVIDUAL_TAX_IDENTIFICATION_NUMBER")]
+    real = pd.DataFrame({"itin": [f"900-00-{number:04d}" for number in range(10_000)]})  # every number there is
+    digests = IdentityDigests.build(real, columns, KEY)
+    with pytest.raises(PolicyViolationError, match="after 16 attempts 20 in itin do not") as caught:
+        generate_identities(columns, 20, 0, digests=digests)
+    assert not any(text in str(caught.value) for text in real["itin"])
+
+
+def inside(values: pd.Series, reals: set[str]) -> list[str]:
+    """Values in which a real one stands between word boundaries."""
+    pattern = re.compile(r"(?<!\w)(?:" + "|".join(map(re.escape, sorted(reals))) + r")(?!\w)", re.IGNORECASE)
+    return [value for value in values.dropna() if pattern.search(value)]
+
+
+@pytest.mark.parametrize(
+    ("name", "semantic", "first_column"),
+    [
+        ("full_name", "NAME", "full_name"),
+        ("full_name", "NAME", "first_name"),
+        ("last_name", "NAME", "last_name"),
+        ("city", "CITY", "city"),
+        ("street_address", "ADDRESS", "street_address"),
+        ("home_address", "ADDRESS", "city"),
+        ("note", "FREE_TEXT", "note"),
+    ],
+)
+@pytest.mark.parametrize("locale", LOCALES)
+def test_real_values_never_stand_inside_invented_ones(name, semantic, first_column, locale):
+    kinds = {"first_name": "NAME", "last_name": "NAME", "city": "CITY"}
+    guarded = column(first_column, kinds.get(first_column, semantic), locales=(locale,))
+    real = generate_identities([guarded], 3000, 1)  # nearly all that a pool holds
+    invented = column(name, semantic, locales=(locale,))
+    digests = IdentityDigests.build(real, [guarded], KEY)
+    columns = [invented] if name == first_column else [invented, guarded]
+    made = generate_identities(
+        columns, 300, 0, digests=IdentityDigests(KEY, {**digests.semantic_types, name: semantic}, digests.digests)
+    )
+    long = {v for v in real[first_column] if sum(map(str.isalpha, v)) >= 3}
+    assert inside(made[name], long) == []
+    assert made[name].nunique() > 30  # Vietnam has few family names and Faker few of its towns
+
+
+def test_stock_phrases_that_fill_a_real_column_make_numbered_entries():
     columns = [column("note", "FREE_TEXT", locales=("en_US",))]
     real = generate_identities(columns, 20_000, 1)  # every sentence there is
-    digests = IdentityDigests.build(real, columns, KEY)
-    with pytest.raises(PolicyViolationError, match="after 16 attempts 20 in note do not") as caught:
-        generate_identities(columns, 20, 0, digests=digests)
-    assert not any(text in str(caught.value) for text in real["note"])
+    made = generate_identities(columns, 20, 0, digests=IdentityDigests.build(real, columns, KEY))["note"]
+    assert made.str.fullmatch(r"Entry \d{10}\.").all()
+    assert made.is_unique
+
+
+def test_dropped_people_do_not_come_back_in_another_column():
+    shown = [column("borrower_name", "NAME"), column("e_mail", "EMAIL_ADDRESS")]
+    hidden = column("guarantor_name", "NAME", action=Action.drop)
+    real = generate_identities([column("borrower_name", "NAME")], 400, 0)  # the very names we would invent
+    real = real.rename(columns={"borrower_name": "guarantor_name"})
+    real["borrower_name"], real["e_mail"] = "Nobody Known", "nobody@known.test"
+    made = generate_identities(shown, 400, 0, digests=IdentityDigests.build(real, [*shown, hidden], KEY))
+    assert not set(made["borrower_name"]) & set(real["guarantor_name"])
+    parts = {".".join(re.findall("[a-z]+", fold(name))) for name in real["guarantor_name"]}
+    assert not {re.sub(r"\d+@.*", "", mail) for mail in made["e_mail"]} & parts
+
+
+def test_borrower_and_guarantor_are_two_people_each_with_their_own_columns():
+    names = ("borrower_first_name", "borrower_last_name", "guarantor_full_name", "e_mail", "guarantor_e_mail")
+    columns = [column(n, "EMAIL_ADDRESS" if n.endswith("mail") else "NAME", locales=("en_US",)) for n in names]
+    table = generate_identities(columns, 300, 0)
+    borrower = table["borrower_first_name"] + " " + table["borrower_last_name"]
+    assert (borrower != table["guarantor_full_name"]).mean() > 0.99
+    for person, mail in ((borrower, "e_mail"), (table["guarantor_full_name"], "guarantor_e_mail")):
+        local = person.map(lambda name: ".".join(re.sub("[^a-z]", "", word) for word in fold(name).split()))
+        assert all(m.startswith(name) for m, name in zip(table[mail], local, strict=True))
+    parts = [generate_identities(columns, 150, 0), generate_identities(columns, 150, 0, start=150)]
+    pd.testing.assert_frame_equal(pd.concat(parts, ignore_index=True), table)
+
+
+def test_two_phones_and_two_notes_of_one_person_differ():
+    columns = [column(n, "PHONE_NUMBER", locales=("vi_VN",)) for n in ("phone", "mobile")]
+    columns += [column(n, sdtype=SDType.text) for n in ("note", "remark")]
+    table = generate_identities(columns, 300, 0)
+    assert (table["phone"] == table["mobile"]).mean() < 0.05
+    assert (table["note"] == table["remark"]).mean() < 0.05
 
 
 @pytest.mark.parametrize("locale", ["fr_FR", "pl_PL", "ja_JP", "en_GB"])

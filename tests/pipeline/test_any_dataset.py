@@ -1,4 +1,4 @@
-"""Any dataset in two commands: three tables of different shape, none of which the project has ever seen."""
+"""Any dataset in two commands: four tables of different shape, none of which the project has ever seen."""
 
 from __future__ import annotations
 
@@ -72,7 +72,28 @@ def visits(folder: Path) -> Path:
     return path
 
 
-TABLES = {"zahlungen_2023": payments, "sensors": sensors, "visits": visits}
+def bookings(folder: Path) -> Path:
+    """Transactions: 35 customers with 20 rows each, so that their ids look like a category; two names in every row."""
+    rng = np.random.default_rng(4)
+    customer = np.repeat(np.arange(35), ROWS // 35)
+    table = pd.DataFrame(
+        {
+            "customer_id": [f"CU{number:05d}" for number in customer],
+            "borrower_name": [f"{FIRST[number % 7]} {LAST[number % 5]}" for number in customer],
+            "guarantor_name": [f"{FIRST[number % 5]} {LAST[number % 7]}" for number in customer],
+            "product_id": rng.integers(1, 5, ROWS),
+            "amount": rng.gamma(2.0, 40.0, ROWS).round(2),
+            "kind": rng.choice(["card", "cash", "wire"], ROWS),
+        }
+    )
+    path = folder / "bookings.csv"
+    table.sample(frac=1, random_state=1).to_csv(path, index=False)
+    return path
+
+
+FIRST = ("Anna", "Peter", "Maria", "John", "Susan", "Paul", "Laura")
+LAST = ("Miller", "Schmidt", "Wagner", "Johnson", "Fischer", "Weber", "Becker")
+TABLES = {"zahlungen_2023": payments, "sensors": sensors, "visits": visits, "bookings": bookings}
 
 
 @pytest.fixture(scope="module")
@@ -101,11 +122,15 @@ def test_a_table_never_seen_takes_two_commands(name: str, project: Path, tmp_pat
     synthetic = pd.read_csv(artifacts.synthetic_csv)
     real = pd.read_parquet(path) if path.suffix == ".parquet" else read_raw(path)
     assert list(synthetic.columns) == list(real.columns)
-    for column in ("IBAN", "userEmail"):
+    text = artifacts.synthetic_csv.read_text(encoding="utf-8")
+    for column in ("IBAN", "userEmail", "customer_id", "borrower_name", "guarantor_name"):
         if column in real:
-            assert not set(real[column]) & set(synthetic[column].dropna())
+            assert [value for value in real[column].unique() if value in text] == []
+    if "guarantor_name" in synthetic:
+        assert (synthetic["borrower_name"] == synthetic["guarantor_name"]).mean() < 0.05
 
 
 def read_raw(path: Path) -> pd.DataFrame:
-    separator, encoding = ("\t", "utf-8") if path.suffix == ".tsv" else (";", "cp1252")
-    return pd.read_csv(path, sep=separator, encoding=encoding, dtype=str)
+    separators = {"sensors.tsv": "\t", "bookings.csv": ","}
+    separator = separators.get(path.name, ";")
+    return pd.read_csv(path, sep=separator, encoding="cp1252" if separator == ";" else "utf-8", dtype=str)

@@ -3,7 +3,8 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tabveil.preprocess.statistics import ColumnStatistics, Statistics, round_to, rounding_step
+from tabveil.preprocess.spark_job import round_to, rounding_step
+from tabveil.preprocess.statistics import ColumnStatistics, Statistics
 
 NUMBER = st.floats(-1e9, 1e9)
 

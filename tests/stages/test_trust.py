@@ -19,7 +19,6 @@ from tabveil.stages.app import compose_config
 from tabveil.stages.evaluate import judged
 from tabveil.stages.inputs import load_digests, load_metadata, require_scanned, scanned_files
 from tabveil.stages.publish import publishable, require_passed
-from tabveil.stages.verify import everyone
 
 CHECK = {"name": "quality/overall", "measured": 0.95, "operator": ">=", "asked": 0.9, "passed": True, "hint": ""}
 MEASURES = {
@@ -182,15 +181,3 @@ def test_tables_of_another_dataset_are_refused(artifacts: Artifacts, config: Con
     write_text(artifacts.metadata, Metadata("accounts", columns).to_json())
     with pytest.raises(ArtifactError, match="describes dataset 'accounts', however the configuration says 'loans'"):
         load_metadata(config, artifacts)
-
-
-def test_quarantined_people_are_among_everyone():
-    table = pd.DataFrame({"phone": ["040 111111"], "age": pd.array([3], "Int64")})
-    quarantine = pd.DataFrame(
-        {"_row": [7], "_reason": ["age: not an integer"], "phone": ["414-555-0161"], "age": ["x"]}
-    )
-    people = everyone(table, quarantine)
-    assert people["phone"].tolist() == ["040 111111", "414-555-0161"]
-    column = Column("phone", "Phone", ColumnType.string, SDType.id, Action.regenerate, "PHONE_NUMBER")
-    digests = IdentityDigests.build(people, [column], bytes(32))
-    assert digests.contains("phone", ["+1-414-555-0161", "030 222222"]).tolist() == [True, False]

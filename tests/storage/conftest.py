@@ -1,7 +1,9 @@
-"""One real embedded server for the session, and a TCP proxy that breaks connections on demand."""
+"""One real embedded server for the session, and proxies that break connections and answer errors on demand."""
 
+import importlib.util
 import socket
 import socketserver
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,11 +14,19 @@ import pytest
 from botocore.config import Config
 
 from tabveil.config import EnvironmentConfig
-from tabveil.storage import S3Store, connect
+from tabveil.storage import Rules, S3Store, connect
 from tabveil.storage.server_state import Credentials, load_credentials
+
+_spec = importlib.util.spec_from_file_location("storage_faults", Path(__file__).with_name("faults.py"))
+assert _spec is not None
+assert _spec.loader is not None
+faults = importlib.util.module_from_spec(_spec)
+sys.modules["storage_faults"] = faults
+_spec.loader.exec_module(faults)
 
 LANDING = "tabveil-landing"
 OUTPUT = "tabveil-output"
+RULES = Rules(frozenset({LANDING, OUTPUT}))
 
 
 @pytest.fixture(scope="session")
@@ -133,8 +143,21 @@ def broken_store(store, credentials):
         with BreakingProxy(port, upstream_bytes, downstream_bytes, cuts) as proxy:
             thread = threading.Thread(target=proxy.serve_forever, args=(0.02,), daemon=True)
             thread.start()
-            yield S3Store(client(f"http://127.0.0.1:{proxy.server_address[1]}", credentials, attempts))
+            yield S3Store(client(f"http://127.0.0.1:{proxy.server_address[1]}", credentials, attempts), RULES)
             proxy.shutdown()
             thread.join()
+
+    return make
+
+
+@pytest.fixture
+def faulty(store, credentials):
+    """``with faulty(Fault(...), attempts=3) as (store, proxy)``: a store behind a proxy with a plan of faults."""
+
+    @contextmanager
+    def make(*plan: faults.Fault, attempts: int = 3) -> Iterator[tuple[S3Store, faults.FaultyProxy]]:
+        port = int(store.endpoint_url.rsplit(":", 1)[1])
+        with faults.faulty_proxy(port, list(plan)) as proxy:
+            yield S3Store(client(proxy.url, credentials, attempts), RULES), proxy
 
     return make

@@ -113,7 +113,7 @@ def test_missing_credentials_are_one_clear_line(tmp_path, monkeypatch):
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     environment = EnvironmentConfig(name="local", embedded_s3=False, endpoint_url="http://127.0.0.1:9")
     with connect(environment, tmp_path) as store, pytest.raises(StorageError, match="no complete AWS credentials"):
-        store.head("bucket", "key")
+        store.head(LANDING, "key")
 
 
 def test_no_server_at_the_endpoint_is_one_clear_line(tmp_path, monkeypatch):
@@ -121,7 +121,7 @@ def test_no_server_at_the_endpoint_is_one_clear_line(tmp_path, monkeypatch):
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "x")
     environment = EnvironmentConfig(name="local", embedded_s3=False, endpoint_url="http://127.0.0.1:9")
     with connect(environment, tmp_path) as store, pytest.raises(StorageError, match="is the server running"):
-        store.get("bucket", "key", tmp_path / "raw", max_bytes=1)
+        store.get(LANDING, "key", tmp_path / "raw", max_bytes=1)
 
 
 def test_a_broken_profile_is_a_config_error(tmp_path, monkeypatch):

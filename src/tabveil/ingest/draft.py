@@ -83,7 +83,7 @@ def _compose(
     found: Mapping[str, Found],
     assumptions: list[str],
 ) -> Draft:
-    key = entity_key(guesses)
+    key = entity_key(guesses, found)
     declarations = [declare(guess, found.get(guess.name), entity=guess.name == key) for guess in guesses]
     num_unfit = sum(guess.num_unfit for guess in guesses) + raw.num_malformed
     limit = (

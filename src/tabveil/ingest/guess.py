@@ -89,6 +89,11 @@ class ColumnGuess:
         """Whether the name speaks of a person or account."""
         return bool(_PERSON_HEADER.search(self.name))
 
+    @property
+    def bare_person_header(self) -> bool:
+        """Whether a person or account is all, or the last, that the name speaks of: ``account``, ``account_holder``."""
+        return any(match.end() == len(self.name) for match in _PERSON_HEADER.finditer(self.name))
+
 
 def guess_column(name: str, header: str, values: Counter[str], nulls: frozenset[str], csv: CsvConfig) -> ColumnGuess:
     """Infer one column from its distinct trimmed values and their counts.

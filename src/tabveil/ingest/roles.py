@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tabveil.ingest.guess import ColumnGuess
@@ -11,6 +11,7 @@ from tabveil.schema import ColumnType
 MIN_COUNT = 20  # rows a level of a generalised column must have
 MANY_LEVELS = 50
 FEW_DATES = 12
+_KEYS = (ColumnType.string, ColumnType.integer)
 _LONG_TEXT = 40  # characters on average
 _MOMENTS = (ColumnType.date, ColumnType.datetime)
 _IN_WORDS = ("NAME", "ADDRESS")  # PII types whose values are text rather than keys
@@ -23,7 +24,8 @@ _QUASI_TYPES: dict[str, tuple[ColumnType, ...]] = {
 _SMALL_GROUPS = ("CITY", "POSTAL_CODE", "JOB_TITLE")  # whose default policy is more than to keep them
 _UNLIKE = 0.5  # share of distinct values above which text is unlike a category
 _MIN_REPEAT = 1.02  # rows per value from which a key is that of an entity with several rows
-_MIN_ENTITIES = 0.05  # entities per row; below it the key is a category (a branch, a product)
+_MIN_ENTITIES = 0.05  # entities per row; below it a key that names no person is a category (a branch, a product)
+_FEWEST_ENTITIES = 10  # of a person's key; fewer cannot be split into train and holdout
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,13 @@ class Found:
         type: its PII type, e.g. EMAIL_ADDRESS.
         in_text: the type is mentioned inside longer text.
         quasi: shared by many people (a city, an age): it is modelled, and named.
+        owner: whose id the header announces ("person", "other"); such a column is never modelled.
     """
 
     type: str
     in_text: bool = False
     quasi: bool = False
+    owner: str | None = None
 
 
 @dataclass
@@ -62,6 +66,8 @@ def declare(guess: ColumnGuess, found: Found | None, *, entity: bool) -> Declara
         found: personal data in it, by the scan.
         entity: it is the table's entity key.
     """
+    if _is_person_id(guess, found):
+        return _declare_id(guess, entity=entity)
     if found is not None and found.quasi:
         declaration = declare(guess, None, entity=entity)
         _name_quasi(declaration, guess, found.type)
@@ -81,6 +87,26 @@ def declare(guess: ColumnGuess, found: Found | None, *, entity: bool) -> Declara
         _declare_personal(declaration, guess, found)
     else:
         _declare_plain(declaration, guess)
+    return declaration
+
+
+def _is_person_id(guess: ColumnGuess, found: Found | None) -> bool:
+    """Whether values name a person or contract: its header says whose id it is, or is a word for people over codes."""
+    if guess.type not in _KEYS or guess.num_values == 0 or (found is not None and not found.quasi):
+        return False
+    bare = guess.bare_person_header and guess.words == 0 and guess.num_distinct > MANY_LEVELS
+    return bare or (found is not None and found.owner is not None)
+
+
+def _declare_id(guess: ColumnGuess, *, entity: bool) -> Declaration:
+    """Pseudonymised where it repeats, so that its rows can be told to belong together; else invented anew."""
+    declaration = Declaration(guess.name)
+    if guess.type is not ColumnType.string:
+        declaration.settings["type"] = guess.type.value
+    repeats = guess.num_distinct < guess.num_values
+    comment = "id of a person or contract, never modelled" + ("; entity key: repeats across rows" if entity else "")
+    policy: dict[str, object] = {"action": "pseudonymise" if repeats else "regenerate"}
+    _set(declaration, "id", policy, comment, Found("UNIQUE_IDENTIFIER"))
     return declaration
 
 
@@ -121,16 +147,25 @@ def is_code(guess: ColumnGuess) -> bool:
     return guess.key_header and guess.num_distinct <= MANY_LEVELS
 
 
-def entity_key(guesses: Sequence[ColumnGuess]) -> str | None:
-    """The key whose values repeat across rows, preferably one that speaks of a person; None if there is none."""
-    keys = [guess for guess in guesses if _repeats(guess)]
+def entity_key(guesses: Sequence[ColumnGuess], found: Mapping[str, Found]) -> str | None:
+    """The key whose values repeat across rows, preferably a person's, then an account's; None if there is none."""
+    ranks = {guess.name: _rank(guess, found.get(guess.name)) for guess in guesses}
+    keys = [guess for guess in guesses if ranks[guess.name] > 0]
     if not keys:
         return None
-    return max(keys, key=lambda guess: (guess.person_header, guess.num_distinct)).name
+    return max(keys, key=lambda guess: (ranks[guess.name], guess.num_distinct)).name
+
+
+def _rank(guess: ColumnGuess, found: Found | None) -> int:
+    """How well a column says whose row it is: 0 not at all, 3 it is a person's id that repeats."""
+    if _is_person_id(guess, found):
+        repeats = _FEWEST_ENTITIES <= guess.num_distinct < guess.num_values / _MIN_REPEAT
+        return (2 if found is not None and found.owner == "other" else 3) * repeats
+    return int(_repeats(guess))
 
 
 def _repeats(guess: ColumnGuess) -> bool:
-    if guess.type not in (ColumnType.string, ColumnType.integer) or not (guess.key_header or guess.person_header):
+    if guess.type not in _KEYS or not (guess.key_header or guess.bare_person_header):
         return False
     if guess.words > 0 or guess.name.startswith(("num_", "n_", "count_", "number_")):
         return False

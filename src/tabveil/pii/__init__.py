@@ -10,9 +10,11 @@ from tabveil.pii.generate import generate_identities
 from tabveil.pii.headers import check_headers
 from tabveil.pii.kanonymity import KAnonymity, check_k, k_anonymity, quasi_columns
 from tabveil.pii.key import load_key
+from tabveil.pii.person_ids import id_owner
 from tabveil.pii.policy import check_tolerated, check_types, resolve_policies
+from tabveil.pii.quarantined import everyone
 from tabveil.pii.scanner import scan_table
-from tabveil.pii.split import split_by_entity
+from tabveil.pii.split import row_entities, split_by_entity
 from tabveil.pii.suggest import Suggestion, suggest_types
 from tabveil.pii.transform import apply_policies
 from tabveil.pii.verdict import SyntheticVerdict, check_covered, check_synthetic
@@ -34,12 +36,15 @@ __all__ = [
     "check_synthetic",
     "check_tolerated",
     "check_types",
+    "everyone",
     "generate_identities",
     "guarded",
+    "id_owner",
     "k_anonymity",
     "load_key",
     "quasi_columns",
     "resolve_policies",
+    "row_entities",
     "scan_table",
     "split_by_entity",
     "suggest_types",

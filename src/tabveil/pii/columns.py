@@ -8,12 +8,14 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from enum import Enum
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 
 from tabveil.errors import ScanIncompleteError
 
@@ -52,7 +54,13 @@ class DistinctColumn:
     codes: npt.NDArray[np.int64]
     counts: npt.NDArray[np.int64]
 
-    @property
+    @cached_property
+    def characters(self) -> str:
+        """The printable ASCII characters that occur in any value; what a rule needs may be missing."""
+        counts = np.bincount(np.frombuffer("".join(self.values).encode(), dtype=np.uint8), minlength=128)
+        return "".join(chr(code) for code in range(32, 127) if counts[code])
+
+    @cached_property
     def num_cells(self) -> int:
         """Non-empty cells."""
         return int(self.counts.sum())
@@ -84,14 +92,39 @@ def read_column(series: pd.Series[Any], name: str, header: str) -> DistinctColum
     if isinstance(series.dtype, pd.CategoricalDtype):
         series = series.astype(object)
     kind, series = _kind_of(series, name)
+    if kind is Kind.text and pd.api.types.infer_dtype(series, skipna=True) == "string":
+        codes, values = _distinct_texts(series)
+    else:
+        codes, values = _distinct_values(series, kind, name)
+    codes, values = _merge(codes, _cleaned(values))
+    counts = np.bincount(codes[codes >= 0], minlength=len(values)).astype(np.int64)
+    return DistinctColumn(name, header, kind, values.alias(name), codes, counts)
+
+
+def _distinct_texts(series: pd.Series[Any]) -> tuple[npt.NDArray[np.int64], pl.Series]:
+    """Code per cell (-1 where missing) and the distinct texts, by Arrow's dictionary encoding."""
+    encoded = pa.array(series, type=pa.large_string(), from_pandas=True).dictionary_encode()
+    codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int64)
+    return codes, pl.Series(encoded.dictionary, dtype=pl.String)
+
+
+def _distinct_values(series: pd.Series[Any], kind: Kind, name: str) -> tuple[npt.NDArray[np.int64], pl.Series]:
     try:
         codes, uniques = distinct(series)
     except TypeError as err:  # unhashable cells
         raise _unreadable(name, "nested cells") from err
-    texts = _texts(uniques, kind, name)
-    codes, texts = _merge(codes, texts)
-    counts = np.bincount(codes[codes >= 0], minlength=len(texts)).astype(np.int64)
-    return DistinctColumn(name, header, kind, pl.Series(name, texts, dtype=pl.String), codes, counts)
+    return codes, pl.Series(_texts(uniques, kind, name), dtype=pl.String)
+
+
+def _cleaned(values: pl.Series) -> pl.Series:
+    """`clean_text` of every value, and whole numbers without their ``.0``."""
+    odd = values.str.contains(r"[^\x20-\x7e]|^ | $")  # most columns have none
+    if odd.any():
+        values = values.str.replace_all(_INVISIBLE.pattern, "")
+        if values.str.contains(r"[^\x00-\x7f]").any():
+            values = values.str.normalize("NFKC")
+        values = values.str.strip_chars()
+    return values.str.replace(_WHOLE_NUMBER.pattern, "${1}") if values.str.ends_with("0").any() else values
 
 
 def _kind_of(series: pd.Series[Any], name: str) -> tuple[Kind, pd.Series[Any]]:
@@ -148,7 +181,7 @@ def _texts(uniques: list[Any], kind: Kind, name: str) -> list[str]:
     strange = {type(v).__name__ for v in uniques if not isinstance(v, _TEXTUAL)} if kind is Kind.text else set()
     if strange:
         raise _unreadable(name, f"cells of type {', '.join(sorted(strange))}")
-    return [_WHOLE_NUMBER.sub(r"\1", clean_text(v) if isinstance(v, str) else str(v)) for v in uniques]
+    return [str(value) for value in uniques]
 
 
 def _number_text(number: float) -> str:
@@ -156,11 +189,14 @@ def _number_text(number: float) -> str:
     return str(int(number)) if number.is_integer() and abs(number) < 2**53 else repr(number)
 
 
-def _merge(codes: npt.NDArray[np.int64], texts: list[str]) -> tuple[npt.NDArray[np.int64], list[str]]:
-    """One code per cleaned text; empty text counts as missing."""
-    position: dict[str, int] = {}
-    lookup = np.full(len(texts) + 1, -1, dtype=np.int64)
-    for old, text in enumerate(texts):
-        if text:
-            lookup[old] = position.setdefault(text, len(position))
-    return lookup[codes], list(position)
+def _merge(codes: npt.NDArray[np.int64], texts: pl.Series) -> tuple[npt.NDArray[np.int64], pl.Series]:
+    """One code per cleaned text, in order of first appearance; empty text counts as missing."""
+    if texts.n_unique() == len(texts) and not (texts == "").any():
+        return codes, texts
+    encoded = pa.array(texts.to_arrow(), type=pa.large_string()).dictionary_encode()
+    lookup = encoded.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    values = pl.Series(encoded.dictionary, dtype=pl.String)
+    kept = (values != "").to_numpy()
+    renumbered = np.where(kept, np.cumsum(kept) - 1, -1)
+    lookup = np.append(renumbered[lookup], -1)  # code -1 reads the appended -1
+    return lookup[codes], values.filter(pl.Series(kept))

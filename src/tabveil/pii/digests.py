@@ -21,7 +21,7 @@ import pandas as pd
 
 from tabveil.errors import KeyUnavailableError, SchemaError
 from tabveil.pii.columns import distinct
-from tabveil.pii.forms import family, forms, normal_form
+from tabveil.pii.forms import WORDED, family, forms, normal_form
 from tabveil.pii.identifiers import is_direct
 from tabveil.schema import Action, Column, SDType
 
@@ -71,16 +71,27 @@ class IdentityDigests:
     def contains_type(self, semantic_type: str, values: Iterable[Any]) -> npt.NDArray[np.bool_]:
         """Which of `values` are, or hold as a part, a real value of the type's family, from whichever column.
 
+        Names, places and texts must not hold two or more words of one another either: ``12 Timothy Green`` is an
+        address and a person.
+
         Returns:
             bool array; missing values are never contained.
         """
         series = pd.Series(list(values), dtype=object)
-        known = self._pools.get(family(semantic_type))
-        if not known:
+        own = self._pools.get(family(semantic_type), frozenset())
+        phrases = self._phrases if family(semantic_type) in WORDED else frozenset()
+        if not own and not phrases:
             return np.zeros(len(series), dtype=bool)
         codes, uniques = distinct(series)
-        found = [any(_digest(self.key, form) in known for form in forms(v, semantic_type)) for v in uniques]
+        found = [self._holds(forms(value, semantic_type), own, phrases) for value in uniques]
         return np.array([*found, False], dtype=bool)[codes]
+
+    def _holds(self, values: set[str], own: frozenset[bytes], phrases: frozenset[bytes]) -> bool:
+        for form in values:
+            digest = _digest(self.key, form)
+            if digest in own or (" " in form and digest in phrases):
+                return True
+        return False
 
     @cached_property
     def _pools(self) -> dict[str, frozenset[bytes]]:
@@ -89,6 +100,11 @@ class IdentityDigests:
         for name, semantic_type in self.semantic_types.items():
             pools.setdefault(family(semantic_type), set()).update(self.digests.get(name, ()))
         return {kind: frozenset(digests) for kind, digests in pools.items()}
+
+    @cached_property
+    def _phrases(self) -> frozenset[bytes]:
+        """Digests of every family that is made of words."""
+        return frozenset().union(*(digests for kind, digests in self._pools.items() if kind in WORDED))
 
     def to_frame(self) -> pd.DataFrame:
         """Columns ``column, semantic_type, digest`` (strings), sorted, so that no row order leaks."""
@@ -108,7 +124,9 @@ class IdentityDigests:
             KeyUnavailableError: the digests were made with another key.
         """
         if not {"column", "semantic_type", "digest"} <= set(frame.columns):
-            raise KeyUnavailableError("the identity digests are damaged (columns are missing): dvc repro --force verify")
+            raise KeyUnavailableError(
+                "the identity digests are damaged (columns are missing): dvc repro --force verify"
+            )
         marks = frame.loc[frame["column"] == _FINGERPRINT_ROW, "digest"]
         if len(marks) != 1 or not hmac.compare_digest(str(marks.iloc[0]), _fingerprint(key)):
             raise KeyUnavailableError("the identity digests were made with another key: dvc repro --force verify")

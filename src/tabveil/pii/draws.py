@@ -6,7 +6,7 @@ A counter-based generator: SplitMix64's finaliser (Steele, Lea & Flood 2014) ove
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -25,18 +25,20 @@ class Draws:
     Args:
         rows: uint64 array of absolute row numbers.
         attempt: how often a value was drawn before for these rows; another attempt, other draws.
+        subject: who is drawn for, where one row speaks of several; another subject, other draws.
     """
 
     seed: int
     rows: UInt64s
     attempt: int = 0
+    subject: str = ""
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def bits(self, stream: str) -> UInt64s:
         """64 independent random bits per row."""
-        key = np.uint64(_word(f"{self.seed}/{stream}/{self.attempt}"))
+        key = np.uint64(_word(f"{self._start}/{stream}/{self.attempt}"))
         with np.errstate(over="ignore"):
             mixed = (self.rows + np.uint64(1)) * np.uint64(0x9E3779B97F4A7C15) + key
             mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -58,7 +60,7 @@ class Draws:
         invertible.
         """
         mask = np.uint64(2**SERIAL_BITS - 1)
-        word = _word(f"{self.seed}/serial/{stream}")
+        word = _word(f"{self._start}/serial/{stream}")
         odd, offset = np.uint64((word & 0x7FFFFFFF) | 1), np.uint64(word >> 32)
         counter = self.rows + np.uint64(self.attempt * MAX_ROWS)
         with np.errstate(over="ignore"):
@@ -69,7 +71,11 @@ class Draws:
 
     def where(self, chosen: npt.NDArray[np.bool_]) -> Draws:
         """The draws of some of the rows."""
-        return Draws(self.seed, self.rows[chosen], self.attempt)
+        return replace(self, rows=self.rows[chosen])
+
+    @property
+    def _start(self) -> str:
+        return f"{self.seed}/{self.subject}" if self.subject else str(self.seed)
 
 
 def _word(text: str) -> int:

@@ -1,4 +1,4 @@
-"""Identity columns of a synthetic table: invented, one person per row, never a real value.
+"""Identity columns of a synthetic table: invented, one person per row and subject, never a real value.
 
 What stands in a row depends on (seed, row number) alone, so chunks of any size make the same table. Where digests
 of the real values are given, a value among them is drawn again.
@@ -7,6 +7,7 @@ of the real values are given, a value among them is drawn again.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from tabveil.pii.digests import IdentityDigests
 from tabveil.pii.draws import MAX_ATTEMPTS, MAX_ROWS, Draws
 from tabveil.pii.identifiers import fold_header
 from tabveil.pii.people import People, Texts
+from tabveil.pii.subjects import subjects_of
 from tabveil.schema import Column, ColumnType, SDType
 
 _DEFAULT_LOCALES = ("en_US",)
@@ -29,6 +31,7 @@ _FAKER_METHODS = {
 _GIVEN = {"first", "given", "firstname", "forename", "vorname", "prenom", "nombre", "ten", "middle"}
 _FAMILY = {"last", "family", "surname", "lastname", "nachname", "familienname", "nom", "apellido", "apellidos", "ho"}
 _FULL = {"full", "fullname", "customer", "client", "holder", "complet", "completo", "va"}
+_TOGETHER = ("NAME", "GEO_COORDINATES")  # types of which one subject's columns are parts of one value
 _LARGEST_DIGITS = 18  # of an int64
 
 Maker = Callable[[People], Texts]
@@ -60,25 +63,42 @@ def generate_identities(
         raise SynthesizerError(f"row numbers must lie in [0, {MAX_ROWS}], however: {start} to {start + num_rows}")
     draws = Draws(seed, np.arange(start, start + num_rows, dtype=np.uint64))
     locales = next((column.locales for column in columns if column.locales), _DEFAULT_LOCALES)
-    people = _name_people(People.of(draws, locales), columns, digests)
-    made = {column.name: _invent(column, people, digests) for column in columns}
+    subjects = _subjects(columns)
+    people = {}
+    for subject in dict.fromkeys(subjects.values()):
+        theirs = [column for column in columns if subjects[column.name] == subject]
+        people[subject] = _name_people(People.of(replace(draws, subject=subject), locales), theirs, digests)
+    made = {column.name: _invent(column, people[subjects[column.name]], digests) for column in columns}
     return pd.DataFrame(made, index=pd.RangeIndex(num_rows))
 
 
+def _subjects(columns: Sequence[Column]) -> dict[str, str]:
+    """Who each column is drawn for; a person's second phone, address or note is drawn apart from the first."""
+    subjects = subjects_of(columns)
+    seen: set[tuple[str, str]] = set()
+    for column in columns:
+        kind, subject = _kind(column), subjects[column.name]
+        if (subject, kind) in seen and kind not in _TOGETHER and (kind in _MAKERS or kind in numbers.FORMS):
+            subjects[column.name] = f"{subject}/{column.name}"
+        seen.add((subject, kind))
+    return subjects
+
+
 def _name_people(people: People, columns: Sequence[Column], digests: IdentityDigests | None) -> People:
-    """People none of whose names is a real one."""
-    named = [(column, _name_maker(column)) for column in columns if column.semantic_type == "NAME"]
-    if digests is None or not named:
+    """People none of whose names is a real one; e-mail addresses speak of names too."""
+    named = [column for column in columns if column.semantic_type in ("NAME", "EMAIL_ADDRESS")]
+    makers = {_name_maker(column) if column.semantic_type == "NAME" else People.full_names for column in named}
+    if digests is None:
         return people
     taken = np.zeros(len(people.draws), dtype=bool)
     for _ in range(MAX_ATTEMPTS):
         taken = np.zeros(len(people.draws), dtype=bool)
-        for column, make in named:
-            taken |= digests.contains(column.name, make(people))
+        for make in makers:
+            taken |= digests.contains_type("NAME", make(people))
         if not taken.any():
             return people
         people = people.redrawn(taken)
-    raise PolicyViolationError(_exhausted([column.name for column, _ in named], int(taken.sum())))
+    raise PolicyViolationError(_exhausted([column.name for column in named], int(taken.sum())))
 
 
 def _invent(column: Column, people: People, digests: IdentityDigests | None) -> pd.Series[Any]:
@@ -106,9 +126,13 @@ def _exhausted(columns: list[str], count: int) -> str:
     )
 
 
+def _kind(column: Column) -> str:
+    return column.semantic_type or ("FREE_TEXT" if column.sdtype is SDType.text else "")
+
+
 def _maker(column: Column) -> Maker:
     """How a column's values are invented."""
-    semantic = column.semantic_type or ("FREE_TEXT" if column.sdtype is SDType.text else "")
+    semantic = _kind(column)
     if column.type in (ColumnType.date, ColumnType.datetime):
         return _births
     if semantic in _MAKERS:

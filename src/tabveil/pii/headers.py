@@ -53,7 +53,7 @@ def _personal(texts: list[str]) -> list[int]:
     series = pl.Series(texts, dtype=pl.String)
     for rule in _RULES:
         matching = series.str.contains(f"^(?:{rule.pattern})$").arg_true()
-        found |= {int(at) + 1 for at in matching if rule.validate is None or rule.validate(texts[int(at)])}
+        found |= {int(at) + 1 for at in matching if rule.check is None or rule.check(series[[int(at)]])[0]}
     return sorted(found)
 
 

@@ -231,9 +231,14 @@ def header_names(header: str, words: tuple[str, ...]) -> bool:
     return any(f"_{word}_" in folded for word in words)
 
 
+def header_names_other(header: str) -> bool:
+    """Whether a column name is about something that is no person (``merchant_name``, ``product``)."""
+    return bool(_OTHER_SUBJECT.search(fold_header(header)))
+
+
 def header_announces(header: str, type_name: str) -> bool:
     """Whether a column name announces a kind of personal data (``card_number`` does, ``card_type`` does not)."""
-    if _OTHER_SUBJECT.search(fold_header(header)):
+    if header_names_other(header):
         return False
     return header_names(header, TYPES[type_name].headers)
 

@@ -7,9 +7,13 @@ import re
 from collections.abc import Iterable
 from functools import lru_cache
 
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
 from tabveil.pii.identifiers import fold
 
-LOCALES = ("en_US", "en_GB", "de_DE", "vi_VN", "fr_FR", "es_ES")
+LOCALES = ("en_US", "en_GB", "en_IN", "de_DE", "vi_VN", "fr_FR", "es_ES", "es_MX", "pt_BR", "nl_NL", "pl_PL")
 
 
 def _words(text: str, separator: str | None = None) -> frozenset[str]:
@@ -129,3 +133,130 @@ def is_family_name(text: str) -> bool:
 def holds_name(text: str) -> bool:
     """Whether any word is a known name that is not an everyday word (used only where context announces a person)."""
     return any(t in known_names() and t not in _ALSO_WORDS for t in name_tokens(text))
+
+
+# --- the same over whole columns ------------------------------------------------------------------------------------
+
+Hits = npt.NDArray[np.bool_]
+_FIRM = (
+    r"\b(?:gmbh|ag|kg|kgaa|ohg|ohgaa|mbh|gbr|e\.?v|inc|llc|llp|ltd|limited|plc|corp|corporation|co|company|group|holding|"
+    r"s\.?a|s\.?a\.?r\.?l|sarl|sas|sasu|s\.?l|s\.?l\.?u|s\.?r\.?l|spa|s\.?p\.?a|snc|bv|nv|ab|oy|a/s|stiftung|bank|partners|"
+    r"associates|sons|cong ty|tnhh|ctcp|cp|tap doan|ngan hang|pvt)\b|&"
+)
+
+
+def folded(values: pl.Series) -> pl.Series:
+    """Lower-case ASCII form of every text, as `identifiers.fold` makes it."""
+    lowered = values.str.to_lowercase()
+    if lowered.str.contains(r"[^\x00-\x7f]").any():
+        for special, plain in (("đ", "d"), ("ß", "ss"), ("ø", "o"), ("ł", "l")):
+            lowered = lowered.str.replace_all(special, plain, literal=True)
+        lowered = lowered.str.normalize("NFKD").str.replace_all(r"\p{M}", "")
+    return lowered
+
+
+def full_names(values: pl.Series) -> Hits:
+    """`is_full_name` of every text."""
+    text = _without_titles(folded(values))
+    words = text.str.extract_all(r"\p{L}{2,}")
+    sizes = words.list.len()
+    chosen = ((sizes >= 2) & (sizes <= 6)).to_numpy()
+    hits = np.zeros(len(values), dtype=bool)
+    if chosen.any():
+        mask = pl.Series(chosen)
+        hits[chosen] = _full(words.filter(mask))
+        hits[hits] = _no_institution(text.filter(pl.Series(hits)))
+    return hits
+
+
+def _full(words: pl.Series) -> Hits:
+    """Of lists of folded words, none empty: a given and a family name that are two words, known at both ends."""
+    facts = _facts(_long(words))
+    place = facts["first"].is_in(pl.Series(sorted(_PLACE_WORDS)).implode())
+    return (_pair(facts) & facts["ends"] & ~facts["plain"] & ~place).to_numpy().astype(bool)
+
+
+def _long(words: pl.Series) -> pl.DataFrame:
+    """Lists as pairs of the list's number and a word."""
+    rows = np.repeat(np.arange(len(words)), words.list.len().to_numpy())
+    return pl.DataFrame({"row": rows, "word": words.filter(words.list.len() > 0).explode(empty_as_null=False)})
+
+
+def _facts(tokens: pl.DataFrame) -> pl.DataFrame:
+    """Per row, what the name lists say about its words."""
+    distinct = tokens["word"].unique()
+    known = pl.DataFrame(
+        {
+            "word": distinct,
+            "given": distinct.is_in(pl.Series(sorted(given_names())).implode()),
+            "family": distinct.is_in(pl.Series(sorted(family_names())).implode()),
+            "plain": distinct.is_in(pl.Series(sorted(_ALSO_WORDS)).implode()),
+        }
+    )
+    either = pl.col("given") | pl.col("family")
+    return (
+        tokens.join(known, on="word", how="left", maintain_order="left")
+        .group_by("row", maintain_order=True)
+        .agg(
+            enough=either.sum() >= 2, given=pl.col("given").any(), family=pl.col("family").any(),
+            ends=either.first() & either.last(), plain=pl.col("plain").all(), first=pl.col("word").first(),
+            some=(either & ~pl.col("plain")).any(),
+        )
+    )  # fmt: skip
+
+
+def _pair(facts: pl.DataFrame) -> pl.Series:
+    return facts["enough"] & facts["given"] & facts["family"]
+
+
+def hold_full_name(words: pl.Series) -> Hits:
+    """Lists of words, as written, among which are a given and a family name (two words)."""
+    facts = _facts(_long(words).with_columns(folded(_long(words)["word"])))
+    return _marked(len(words), facts, _pair(facts))
+
+
+def hold_name(values: pl.Series) -> Hits:
+    """Texts with a known name that is not an everyday word."""
+    facts = _facts(_long(folded(values).str.extract_all(r"\p{L}{2,}")))
+    return _marked(len(values), facts, facts["some"])
+
+
+def _marked(size: int, facts: pl.DataFrame, chosen: pl.Series) -> Hits:
+    hits = np.zeros(size, dtype=bool)
+    hits[facts["row"].filter(chosen).to_numpy()] = True
+    return hits
+
+
+def _without_titles(text: pl.Series) -> pl.Series:
+    """Without titles in front and degrees behind, where two words remain."""
+    titles, degrees = "|".join(sorted(_TITLES)), "|".join(sorted(_DEGREES))
+    rest = r"(\p{L}{2,}[^\p{L}]+.*\p{L}{2})"
+    text = text.str.replace(rf"^(?:(?:{titles})\b[^\p{{L}}]*){{1,3}}{rest}", "${1}")
+    return text.str.replace(rf"(\p{{L}}{{2,}}[^\p{{L}}]+\p{{L}}{{2,}}.*?)(?:[^\p{{L}}]+(?:{degrees}))+[^\p{{L}}]*$", "${1}")
+
+
+def _no_institution(text: pl.Series) -> Hits:
+    phrases = "|".join(sorted(_NOT_PEOPLE))
+    return ~text.str.contains(rf"\b(?:{phrases})\b").to_numpy().astype(bool)
+
+
+def given_only(values: pl.Series) -> Hits:
+    """`is_given_name` of every text."""
+    return _single(values, given_names() - _ALSO_WORDS, most=2)
+
+
+def family_only(values: pl.Series) -> Hits:
+    """`is_family_name` of every text."""
+    return _single(values, family_names() - _ALSO_WORDS, most=1)
+
+
+def _single(values: pl.Series, names: frozenset[str], most: int) -> Hits:
+    words = folded(values).str.extract_all(r"\p{L}{2,}")
+    sizes = words.list.len()
+    known = words.list.eval(pl.element().is_in(pl.Series(sorted(names)).implode())).list.all()
+    return ((sizes >= 1) & (sizes <= most) & known).to_numpy().astype(bool)
+
+
+def firms(values: pl.Series) -> Hits:
+    """Texts with a legal form of a firm, or an ampersand."""
+    return folded(values).str.contains(_FIRM).to_numpy().astype(bool)

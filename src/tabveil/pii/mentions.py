@@ -9,10 +9,13 @@ column comply.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from tabveil.pii import lexicon, rules, validators
+import polars as pl
+
+from tabveil.pii import checks, lexicon, rules, validators
+from tabveil.pii.checks import Check, Hits, matches
 
 Finder = Callable[[str], Iterator["Span"]]
 
@@ -35,6 +38,8 @@ class Mention:
     prefilter: str
     find: Finder
     anywhere: bool = False  # also in cells that are no sentence (an id, a code)
+    needs: tuple[str, ...] = ("",)  # characters of which one group must occur in the column
+    sieve: Check | None = None  # a second, costlier prefilter over the values that pass the first
 
 
 _BEFORE, _AFTER = r"(?<![\w@.+/-])", r"(?![\w@-]|[.,/]\d)"
@@ -63,21 +68,30 @@ _PHONE_WORDS = re.compile(
     r"zalo|contact|number|telefon\w*|handy|mobil\w*|anruf\w*|rufnummer|tél|portable|appel\w*|móvil|teléfono|llam\w+|"
     r"sđt|sdt|điện thoại|dien thoai|gọi|goi|liên hệ|số)\b|☎|📞)[^\d+]{0,25}$"
 )
+_ID_TYPES: tuple[tuple[str, str], ...] = (  # words beside a number -> its type; first match counts
+    (r"ssn|social security(?: number)?", "USA_SOCIAL_SECURITY_NUMBER"),
+    (r"itin", "USA_INDIVIDUAL_TAX_IDENTIFICATION_NUMBER"),
+    (r"passport|reisepass|passeport|pasaporte|hộ chiếu|ho chieu", "PASSPORT_NUMBER"),
+    (r"driver'?s? licen[cs]e|driving licen[cs]e|führerschein|permis de conduire|carnet de conducir|"
+     r"permiso de conducir|gplx|bằng lái", "DRIVERS_LICENSE"),
+    (r"steuer-?id(?:entifikationsnummer)?|steuernummer", "GERMANY_TAX_IDENTIFICATION_NUMBER"),
+    (r"nino|national insurance", "UK_NATIONAL_INSURANCE_NUMBER"),
+    (r"aadhaar|aadhar", "INDIA_AADHAAR_NUMBER"),
+    (r"dni|nie|nif", "SPAIN_DNI_NUMBER"),
+    (r"numéro de sécurité sociale|sécurité sociale|sécu|nir", "FRANCE_NATIONAL_IDENTIFICATION_NUMBER"),
+    (r"mã số thuế|ma so thue|mst", "VIETNAM_TAX_CODE"),
+    (r"national id|id card|id number|identity card|cccd|cmnd|căn cước(?: công dân)?|can cuoc|chứng minh(?: nhân dân)?|"
+     r"personalausweis|ausweis|tax id|carte d'identité", "NATIONAL_ID"),
+)  # fmt: skip
+_ID_WORD = "|".join(words for words, _ in _ID_TYPES)
 _ID_WORDS = re.compile(
-    r"\b((?i:ssn|social security(?: number)?|passport|reisepass|hộ chiếu|ho chieu|national id|id card|id number|cccd|"
-    r"cmnd|căn cước|can cuoc|personalausweis|steuer-?id|steuernummer|tax id|driver'?s? licen[cs]e|"
-    r"führerschein|dni|nino))"
-    r"(?i: (?:no|nr|number|nummer|số)\b)?[.:#]? ?(?i:is |ist |là |: ?)?"
+    rf"\b((?i:{_ID_WORD}))"
+    r"(?i:[- ]?(?:no|nr|number|nummer|numéro|número|số|id)\b)?[.:#]? ?(?i:is |ist |est |es |là |: ?)?"
     r"((?=[A-Z0-9 -]*\d)[A-Z0-9](?:[ -]?[A-Z0-9]){5,17})\b"
 )
-_ID_TYPES = {
-    "ssn": "USA_SOCIAL_SECURITY_NUMBER", "social": "USA_SOCIAL_SECURITY_NUMBER", "passport": "PASSPORT_NUMBER",
-    "reisepass": "PASSPORT_NUMBER", "hộ": "PASSPORT_NUMBER", "ho": "PASSPORT_NUMBER", "driver": "DRIVERS_LICENSE",
-    "führerschein": "DRIVERS_LICENSE", "steuer": "GERMANY_TAX_IDENTIFICATION_NUMBER",
-}  # fmt: skip
 _ACCOUNT = re.compile(
     r"(?i)\b(?:account|acct|a/c|konto(?:nummer)?|compte|cuenta|tài khoản|tai khoan|stk)"
-    r"(?: (?:no|nr|number|số)\b)?[.:#]? ?"
+    r"(?: (?:no|nr|number|numéro|número|số)\b)?[.:#]? ?"
     r"(?:is |ist |là )?(\d(?:[ -]?\d){7,17})\b"
 )
 _BORN = re.compile(
@@ -92,10 +106,21 @@ _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
 _KEYS = re.compile(r"(?<![\w-])(?:" + rules.KEYS + r")(?![\w-])")
 _STREET = re.compile(
     r"(?<![\w.])\d{1,6}[A-Za-z]? (?:[NSEW]\.? )?(?:[A-Z][\w'.-]+ ){1,3}"
-    r"(?:Street|St|Avenue|Ave|Road|Rd|Boulevard|Blvd|Lane|Ln|Drive|Dr|Court|Ct|Square|Terrace|Parkway|Highway|Crescent)\b\.?"
-    r"|\b[A-ZÄÖÜ][\w.-]*(?:straße|strasse|str\.|weg|allee|gasse|platz|damm|ufer)\s\d{1,4}(?!\d)[a-z]?\b"
+    r"(?:Streets?|St|Avenue|Ave|Roads?|Rd|Boulevard|Blvd|Lanes?|Ln|Drives?|Dr|Court|Ct|Square|Terrace|Parkway|Highway|"
+    r"Crescent|Close|Way|Gardens?|Mews)\b\.?"
+    r"|\b[A-ZÄÖÜ][\w.-]*(?:straße|strasse|str\.|weg|allee|gasse|platz|damm|ufer|ring|straat|laan)\s\d{1,4}(?!\d)[a-z]?\b"
+    r"|\b[A-ZÄÖÜ][\w.-]*-(?:Straße|Str\.|Weg|Allee|Gasse|Platz|Damm|Ufer|Ring)\s\d{1,4}(?!\d)[a-z]?\b"
     r"|\b(?:số|Số) \d{1,6}[\w/]{0,12},? (?:đường|phố|ngõ|ngách|hẻm) (?:[A-ZĐÀ-Ỹ]\w+ ?){1,4}"
     r"|\b\d{1,6}[\w/]{0,12},? (?:đường|phố) (?:[A-ZĐÀ-Ỹ]\w+ ?){1,4}"
+    r"|\b\d{1,5}(?: bis| ter)?,? (?:rue|avenue|boulevard|chemin|impasse|allée|place|quai)(?: [\w'’-]{2,}){1,4}"
+    r"|\b(?:rue|avenue|boulevard|chemin|impasse) (?:d[eu']s? ?|la |le |l')*[A-ZÀ-Ý][\w'’-]+"
+    r"|\b(?:[Cc]alle|[Aa]venida|[Aa]vda\.?|[Pp]aseo|[Pp]laza|[Cc]amino|[Rr]onda|[Vv]ia|[Vv]iale|[Pp]iazza|[Cc]orso|[Rr]ua)"
+    r"(?: (?:de|del|della|la|los|las|da|do))*(?: [A-ZÀ-Ý][\w'’.-]+){1,4},? (?:n[º°.]? ?)?\d{1,4}\b"
+)
+_STREET_FILTER = (  # lets pass whatever `_STREET` could match
+    r"\d{1,6}[A-Za-z]? (?:[NSEW]\.? )?(?:[A-Z][\w'.-]+ )+[A-Z]|(?i:straße|strasse|str\.|weg|allee|gasse|platz|damm|ufer|ring|"
+    r"straat|laan)\s\d|(?i:đường|phố|ngõ|ngách|hẻm) |(?:rue|avenue|boulevard|chemin|impasse|allée|place|quai) |"
+    r"(?i:\b(?:calle|avenida|avda|paseo|plaza|camino|ronda|via|viale|piazza|corso|rua)\b).*\d"
 )
 _UPPER = "".join(c for c in map(chr, (*range(0x41, 0x250), *range(0x1E00, 0x1F00))) if c.isupper())
 _CAPITALISED = rf"[{_UPPER}][^\W\d_]*(?:['’-][^\W\d_]+)*"
@@ -168,9 +193,13 @@ def _longest_iban(text: str) -> int:
 
 
 def _identity(text: str) -> Iterator[Span]:
+    """Numbers beside a word that says what they are, then numbers that say it themselves."""
     for match in _ID_WORDS.finditer(text):
-        word = re.split(r"[ '-]|s\b", match.group(1).lower())[0] if match.group(1).lower() != "ssn" else "ssn"
-        yield Span(_ID_TYPES.get(word, _ID_TYPES.get(word[:6], "NATIONAL_ID")), match.start(2), match.end(2))
+        word = match.group(1).lower()
+        type_ = next(kind for words, kind in _ID_TYPES if re.fullmatch(words, word))
+        yield Span(type_, match.start(2), match.end(2))
+    for find in _FORMS:
+        yield from find(text)
 
 
 def _born(text: str) -> Iterator[Span]:
@@ -231,32 +260,100 @@ def _known_names(run: re.Match[str]) -> Iterator[Span]:
                 return
 
 
+_SSN, _ITIN = r"\d{3}-\d{2}-\d{4}", r"9\d{2}-\d{2}-\d{4}"
+_FORMS: tuple[Finder, ...] = (  # ids whose form and check digits suffice in a text
+    _pattern("USA_INDIVIDUAL_TAX_IDENTIFICATION_NUMBER", _ITIN, validators.us_itin),
+    _pattern("UK_NATIONAL_INSURANCE_NUMBER", r"[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z](?: ?\d{2}){3} ?[A-D]"),
+    _pattern("SPAIN_DNI_NUMBER", r"(?:\d{8}|[XYZ]-?\d{7})-?[A-HJ-NP-TV-Z]", validators.es_dni),
+    _pattern("INDIA_PERMANENT_ACCOUNT_NUMBER", r"[A-Z]{3}[ABCFGHLJPTK][A-Z]\d{4}[A-Z]", validators.in_pan),
+    _pattern("INDIA_AADHAAR_NUMBER", r"[2-9]\d{3} \d{4} \d{4}", validators.in_aadhaar),
+    _pattern("FRANCE_NATIONAL_IDENTIFICATION_NUMBER", r"[12] ?\d{2} ?\d{2} ?\d[\dAB] ?\d{3} ?\d{3} ?\d{2}", validators.fr_nir),
+    _pattern("DRIVERS_LICENSE", rules.UK_LICENCE.removeprefix("(?i)")),
+    _pattern("PASSPORT_NUMBER", rules.MRZ),
+)
+_FORM_FILTER = (
+    r"9\d{2}-\d{2}-|[A-Z]{2}(?: ?\d{2}){3} ?[A-D]|\d{7}-?[A-Z]|[A-Z]{5}\d{4}[A-Z]|[2-9]\d{3} \d{4} \d{4}|"
+    r"[12] ?\d{2} ?\d{2} ?\d[\dAB] ?\d{3} ?\d{3}|[A-Z9]{5}\d{6}[A-Z9]{2}|P[A-Z<][A-Z]{3}[A-Z<]{20}"
+)
+_POINT = r"-?\d{1,2}\.\d{4,}(?: ?[,;] ?| )-?\d{1,3}\.\d{4,}"
+_DATES = r"\b(?:\d{1,2}[./-]\d{1,2}[./-]\d{4}|\d{4}-\d{1,2}-\d{1,2})\b"
+_PHONE_FORM = (  # what `validators.phone` needs
+    r"\+\d|(?:^|[^\w.,/@-])\(?0[ ()./-]{0,3}\d(?:[ ()./-]{0,3}\d){5}|[2-9]\d{2}\)?[ .-]{0,2}[2-9]\d{2}[ .-]\d{4}"
+)
+_PHONE_WORD = (
+    r"(?i)\b(?:phone|tel|mobile|cell|call|reach|dial|ring|text|sms|fax|whatsapp|zalo|contact|number|telefon|handy|mobil|"
+    r"anruf|rufnummer|tél|portable|appel|móvil|teléfono|llam|sđt|sdt|điện thoại|dien thoai|gọi|goi|liên hệ|số)|☎|📞"
+)
+_NAME_WORD = (
+    r"(?i)\b(?:mrs?|ms|miss|herrn?|frau|hr|fr|sr|sra|señora?|mme|mlle|monsieur|madame|dr|đr|prof|ông|bà|anh|chị|cô|chú|"
+    r"khách hàng|kh|contact(?:ed)?|call(?:ed|s)?|spoke|talked|met|emailed|reach(?:ed)?|ask(?:ed)?|customer|client|"
+    r"borrower|applicant|spouse|wife|husband|guarantor|co-?signer|per|signed|referred|name|named|behalf|attn|regards|"
+    r"kunde|kundin|ehemann|ehefrau|gesprochen|telefonat|anruf|rückruf|cliente|llamó|appelé|liên hệ|gọi|gặp|vợ|chồng|"
+    r"tên)\b"
+)
+_TITLE_WORD = r"(?:[Mm]rs?|MRS?|Herrn?|Frau|Mme|Mlle|Monsieur|Madame|Señora?|Sra)\.? "
+_TWO_CAPITALS = r"\p{Lu}[\p{L}\p{M}'’-]* \p{Lu}\p{L}"
+
+
+def _phone_sieve(texts: pl.Series) -> Hits:
+    """Texts in which some digits, no date, have a phone number's form, or a word speaks of one."""
+    return matches(texts.str.replace_all(_DATES, "#"), _PHONE_FORM) | matches(texts, _PHONE_WORD)
+
+
+def _name_sieve(texts: pl.Series) -> Hits:
+    """Texts with a title, or with known names among their words: capitalised, or any where a word announces one."""
+    capitals = texts.str.extract_all(r"\p{Lu}[\p{L}\p{M}]+")
+    return (
+        matches(texts, _TITLE_WORD)
+        | lexicon.hold_full_name(capitals)
+        | (matches(texts, _NAME_WORD) & lexicon.hold_name(texts))
+    )
+
+
 MENTIONS: tuple[Mention, ...] = (
-    Mention("EMAIL_ADDRESS", "@", _email, anywhere=True),
-    Mention("CREDENTIALS", r"AKIA|ASIA|gh[pousr]_|xox|sk_|AIza|eyJ|PRIVATE KEY|[:=]", _credentials, anywhere=True),
-    Mention("BANK_ACCOUNT_NUMBER", r"[A-Za-z]{2}\d{2} ?[A-Za-z0-9]{2,}|\d(?:[ -]?\d){7}", _iban, anywhere=True),
+    Mention("EMAIL_ADDRESS", "@", _email, anywhere=True, needs=("@",)),
+    Mention(
+        "CREDENTIALS",
+        rf"{rules.KEY_BEGIN}|PRIVATE KEY|(?i:passw|pwd|secret|api[_ -]?key|token|mật khẩu).{{0,5}}[:=]", _credentials,
+        anywhere=True,
+    ),
+    Mention(
+        "BANK_ACCOUNT_NUMBER",
+        r"(?:^|[^\w-])[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]){11}|(?i:account|acct|a/c|konto|compte|cuenta|khoản|khoan|stk).{0,18}\d{2}",
+        _iban, anywhere=True,
+    ),
     Mention("CREDIT_CARD_NUMBER", r"\d(?:[ -]?\d){11}", _card),
     Mention(
-        "USA_SOCIAL_SECURITY_NUMBER", r"\d{3}-\d{2}-\d{4}",
-        _pattern("USA_SOCIAL_SECURITY_NUMBER", r"\d{3}-\d{2}-\d{4}", validators.us_ssn), anywhere=True,
+        "USA_SOCIAL_SECURITY_NUMBER", _SSN, _pattern("USA_SOCIAL_SECURITY_NUMBER", _SSN, validators.us_ssn),
+        anywhere=True, needs=("-",),
     ),
-    Mention("NATIONAL_ID", r"\d", _identity),
-    Mention("PHONE_NUMBER", r"\d[\d ()./-]{5,}\d", _phone),
+    Mention("NATIONAL_ID", rf"\b(?i:{_ID_WORD})|{_FORM_FILTER}", _identity),
+    Mention("GEO_COORDINATES", _POINT, _pattern("GEO_COORDINATES", _POINT, validators.coordinates), needs=(".",)),
+    Mention("PHONE_NUMBER", r"\d[\d ()./-]{5,}\d", _phone, sieve=_phone_sieve),
     Mention("DATE_OF_BIRTH", r"(?i)born|dob|birth|geb|né|nacid|sinh", _born),
-    Mention("IP_ADDRESS", r"\d\.\d{1,3}\.", _pattern("IP_ADDRESS", r"(?:\d{1,3}\.){3}\d{1,3}", validators.ip)),
-    Mention("MAC_ADDRESS", r"[0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-]", _pattern("MAC_ADDRESS", rules.MAC), anywhere=True),
-    Mention("ADDRESS", r"\d", _address),
-    Mention("NAME", r"\p{L}{2}.* .*\p{L}{2}", _name),
+    Mention("IP_ADDRESS", r"\d\.\d{1,3}\.", _pattern("IP_ADDRESS", r"(?:\d{1,3}\.){3}\d{1,3}", validators.ip), needs=(".",)),
+    Mention(
+        "MAC_ADDRESS", r"[0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-]", _pattern("MAC_ADDRESS", rules.MAC), anywhere=True,
+        needs=(":", "-"),
+    ),
+    Mention("ADDRESS", _STREET_FILTER, _address),
+    Mention("NAME", rf"{_NAME_WORD}|{_TWO_CAPITALS}", _name, sieve=_name_sieve),
 )  # fmt: skip
+
+
+def free_spans(mention: Mention, text: str, taken: Iterable[Span]) -> Iterator[Span]:
+    """Mentions of one kind that overlap none that is `taken`."""
+    for span in mention.find(text):
+        if not any(span.start < other.end and other.start < span.end for other in taken):
+            yield span
 
 
 def spans(text: str) -> list[Span]:
     """Every mention in a text, without overlaps; where two overlap, the earlier kind in `MENTIONS` wins."""
     chosen: list[Span] = []
     for mention in MENTIONS:
-        for span in mention.find(text):
-            if not any(span.start < other.end and other.start < span.end for other in chosen):
-                chosen.append(span)
+        for span in free_spans(mention, text, chosen):
+            chosen.append(span)
     return sorted(chosen, key=lambda span: span.start)
 
 

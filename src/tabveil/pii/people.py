@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -20,7 +20,11 @@ _POOL = 600
 _FAMILY_FIRST = ("vi", "zh", "ja", "ko", "hu")
 _VIETNAMESE_MIDDLE = ("Văn", "Thị", "Đức", "Minh", "Ngọc", "Hữu", "Thanh", "Quốc", "Thu", "Hoài", "Gia", "Xuân")
 _EMAIL_DOMAINS = ("example.com", "example.org", "example.net")  # reserved by RFC 2606
-_DOUBLED_FROM = 2  # attempts after which a name takes a second given name, so that a small pool is never exhausted
+# attempts from which something new is made of two values of a pool: real tables hold most names, towns and streets
+_BLENDED_FROM = 2
+_STREETS_BLENDED_FROM = 4
+_NUMBERED_FROM = 8  # attempts from which a remark is an entry's number
+_LETTERS = re.compile(r"[^\W\d_]+")
 _SENTENCES: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "en": (
         ("Payment", "Instalment", "Monthly statement", "Account review", "Interest notice", "Repayment plan",
@@ -93,7 +97,7 @@ class People:
     @classmethod
     def of(cls, draws: Draws, locales: Sequence[str]) -> People:
         """First attempt at the persons of these rows; attempts change names, never locales."""
-        choice = Draws(draws.seed, draws.rows).below("locale", len(locales))
+        choice = Draws(draws.seed, draws.rows).below("locale", len(locales))  # one locale for all people of a row
         return cls(draws, tuple(locales), choice, np.zeros(len(draws), dtype=np.int64))
 
     def where(self, chosen: npt.NDArray[np.bool_]) -> People:
@@ -102,11 +106,11 @@ class People:
 
     def with_attempt(self, attempt: int) -> People:
         """The same persons under the same names, everything else drawn again."""
-        return People(Draws(self.draws.seed, self.draws.rows, attempt), self.locales, self.choice, self.attempts)
+        return replace(self, draws=replace(self.draws, attempt=attempt))
 
     def redrawn(self, chosen: npt.NDArray[np.bool_]) -> People:
         """The same persons, those `chosen` under another name."""
-        return People(self.draws, self.locales, self.choice, self.attempts + chosen)
+        return replace(self, attempts=self.attempts + chosen)
 
     def by_locale(self, make: Callable[[str, Draws], Texts]) -> Texts:
         """Values of a function that is called once per locale with that locale's rows."""
@@ -127,22 +131,23 @@ class People:
         return self.by_locale(make)
 
     def given_names(self) -> Texts:
-        """Given names; doubled after a few attempts."""
+        """Given names; of a new sound after a few attempts."""
         return self._named(lambda people: people._given())
 
     def family_names(self) -> Texts:
-        """Family names; doubled after a few attempts."""
+        """Family names; of a new sound after a few attempts."""
         return self._named(lambda people: people._family())
 
     def full_names(self) -> Texts:
-        """Given and family name in the order of the locale."""
+        """Given and family name in the order of the locale; middle names, which are few, are left out once blended."""
         given, family = self.given_names(), self.family_names()
         middle = self.draws.below("middle", len(_VIETNAMESE_MIDDLE))
         names = np.empty(len(given), dtype=object)
         for row, choice in enumerate(self.choice):
             language = self.locales[choice].partition("_")[0]
             if language == "vi":
-                names[row] = f"{family[row]} {_VIETNAMESE_MIDDLE[middle[row]]} {given[row]}"
+                between = f" {_VIETNAMESE_MIDDLE[middle[row]]} " if self.attempts[row] < _BLENDED_FROM else " "
+                names[row] = f"{family[row]}{between}{given[row]}"
             else:
                 first_family = language in _FAMILY_FIRST
                 names[row] = f"{family[row]} {given[row]}" if first_family else f"{given[row]} {family[row]}"
@@ -161,19 +166,32 @@ class People:
         )
 
     def streets(self) -> Texts:
-        """Street and house number in the locale's way."""
+        """Street and house number in the locale's way; of a new name after a few attempts."""
         streets, numbers = self.pick("street_address", "street"), 1 + self.draws.below("house", 998)
+        if self.draws.attempt >= _STREETS_BLENDED_FROM:
+            seconds = self.pick("street_address", "second street")
+            streets = np.array(
+                [
+                    street.replace(_longest(street), blend(street, second), 1)
+                    for street, second in zip(streets, seconds, strict=True)
+                ],
+                dtype=object,
+            )
         return np.array(
             [_numbered(street, number) for street, number in zip(streets, numbers, strict=True)], dtype=object
         )
 
     def cities(self) -> Texts:
-        """Towns; two joined by a hyphen after a few attempts, since a locale's list of towns is short."""
-        towns, second = self.pick("city", "CITY"), self.pick("city", "second CITY")
-        return towns + "-" + second if self.draws.attempt >= _DOUBLED_FROM else towns
+        """Towns; new ones after a few attempts, since a locale's list of towns is short."""
+        return self._blended(self.pick("city", "CITY"), self.pick("city", "second CITY"))
 
     def sentences(self) -> Texts:
-        """Neutral remarks in the locale's language (English where there is none), about nobody."""
+        """Neutral remarks in the locale's language (English where there is none), about nobody.
+
+        After several attempts, ``Entry <number>``: a table of stock phrases may hold every remark there is.
+        """
+        if self.draws.attempt >= _NUMBERED_FROM:
+            return np.array([f"Entry {number:010d}." for number in self.draws.serial("text")], dtype=object)
 
         def make(locale: str, draws: Draws) -> Texts:
             parts = _SENTENCES.get(locale.partition("_")[0], _SENTENCES["en"])
@@ -191,8 +209,7 @@ class People:
         return values
 
     def _given(self) -> Texts:
-        names, second = (self._by_sex(stream) for stream in ("given", "second"))
-        return names + "-" + second if self.draws.attempt >= _DOUBLED_FROM else names
+        return self._blended(self._by_sex("given"), self._by_sex("second"))
 
     def _by_sex(self, stream: str) -> Texts:
         female = self.draws.below("sex", 2) == 1
@@ -200,8 +217,23 @@ class People:
         return names.astype(object)
 
     def _family(self) -> Texts:
-        names, second = self.pick("last_name", "family"), self.pick("last_name", "second family")
-        return names + "-" + second if self.draws.attempt >= _DOUBLED_FROM else names
+        return self._blended(self.pick("last_name", "family"), self.pick("last_name", "second family"))
+
+    def _blended(self, names: Texts, seconds: Texts) -> Texts:
+        if self.draws.attempt < _BLENDED_FROM:
+            return names
+        return np.array([blend(one, other) for one, other in zip(names, seconds, strict=True)], dtype=object)
+
+
+def blend(one: str, other: str) -> str:
+    """One new word of two: ``Lindsey, Barbara -> Lindbara``. Whole names never stand inside it, as in a double name."""
+    head, tail = _longest(one), _longest(other)
+    return head[: (len(head) + 1) // 2] + tail[len(tail) // 2 :].lower()
+
+
+def _longest(text: str) -> str:
+    """The first of the longest words; the text itself where there is no word."""
+    return max(_LETTERS.findall(text) or [text], key=len)
 
 
 def _local_part(given: str, family: str) -> str:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from tabveil.config import DatasetConfig
 from tabveil.errors import ConfigError, PolicyViolationError
 from tabveil.explain import did_you_mean
+from tabveil.pii.declared import NOTHING_DECLARED, DeclaredTypes
 from tabveil.pii.findings import Finding, ScanResult
-from tabveil.pii.identifiers import NATIONAL_TYPES, QUASI_TYPES, TYPES
+from tabveil.pii.identifiers import NATIONAL_TYPES, QUASI_TYPES
+from tabveil.pii.person_ids import id_owner
 from tabveil.pii.suggest import suggest_type
 from tabveil.schema import Action, Column, ColumnSpec, ColumnType, Generalisation, Metadata, PolicySpec, SDType
 
 _SHARED = "quasi-identifier, shared by many people; kept for the model"
+_ID_TYPE = "UNIQUE_IDENTIFIER"
+_ID_VALUES = (ColumnType.string, ColumnType.integer, ColumnType.decimal)
+_NO_POLICIES: Mapping[str, PolicySpec] = {}
 
 
 def default_policy(spec: ColumnSpec) -> PolicySpec:
@@ -34,44 +39,122 @@ def default_policy(spec: ColumnSpec) -> PolicySpec:
 
 
 def resolve_policies(
-    dataset: DatasetConfig, result: ScanResult, tolerated_types: Collection[str] = ()
+    dataset: DatasetConfig,
+    result: ScanResult,
+    tolerated_types: Collection[str] = (),
+    by_type: Mapping[str, PolicySpec] = _NO_POLICIES,
+    declared: DeclaredTypes = NOTHING_DECLARED,
 ) -> dict[str, PolicySpec]:
     """The policy of every declared column.
 
-    A declared policy wins; then the default of the semantic type; ids and free text (sdtype) are regenerated; what
-    remains is kept. A column that is kept may hold no finding, except of its own semantic type and for a reason.
+    The column's own policy wins; then the one of its semantic type in `by_type`; then the built-in default of the
+    semantic type; ids and free text (sdtype) are regenerated; what remains is kept. A column that is kept may hold no
+    finding, except of its own semantic type and for a reason; a column whose header announces the id of a person or
+    contract may be modelled only for a reason.
 
     Args:
         result: scan of the table before any policy.
         tolerated_types: finding types that never stop a run.
+        by_type: `pii.policies`.
+        declared: the project's own types.
 
     Raises:
-        ConfigError: an unknown semantic or tolerated type.
-        PolicyViolationError: personal data in columns that do not declare it; one message names them all and the
+        ConfigError: an unknown type; a policy by type that does not fit a column of that type; a modelled entity key.
+        PolicyViolationError: personal data or ids in columns that do not declare it; one message names them all and the
             lines to add to the dataset's YAML.
     """
-    check_types(dataset, tolerated_types)
-    uncovered = [f for f in result.findings if f.type not in tolerated_types and _uncovered(dataset, f)]
-    if uncovered:
-        raise PolicyViolationError(_what_to_declare(dataset.name, uncovered))
-    return {name: _policy_of(spec) for name, spec in dataset.columns.items()}
+    check_types(dataset, tolerated_types, by_type, declared)
+    policies = {name: _policy_of(spec, by_type) for name, spec in dataset.columns.items()}
+    uncovered = [f for f in result.findings if f.type not in tolerated_types and _uncovered(dataset, policies, f)]
+    found = {finding.column for finding in uncovered}
+    ids = [] if _ID_TYPE in tolerated_types else [n for n in _modelled_ids(dataset, policies) if n not in found]
+    if uncovered or ids:
+        wrong = [_what_to_declare(dataset.name, uncovered)] if uncovered else []
+        raise PolicyViolationError("; and ".join([*wrong, *([_how_to_declare_ids(dataset.name, ids)] if ids else [])]))
+    _check_entity_key(dataset, policies)
+    return policies
 
 
-def check_types(dataset: DatasetConfig, tolerated_types: Iterable[str] = ()) -> None:
+def _modelled_ids(dataset: DatasetConfig, policies: Mapping[str, PolicySpec]) -> list[str]:
+    """Columns a model would learn although their header announces the id of a person, customer, account or contract."""
+    return [
+        name
+        for name, spec in dataset.columns.items()
+        if spec.type in _ID_VALUES
+        and id_owner(name) is not None
+        and _is_modelled(spec, policies[name])
+        and policies[name].reason in (None, "", _SHARED)
+    ]
+
+
+def _how_to_declare_ids(dataset_name: str, columns: Iterable[str]) -> str:
+    names = ", ".join(columns)
+    return (
+        f"columns whose header announces the id of a person or contract must not be modelled, however: {names}; add to "
+        f"each below columns in conf/dataset/{dataset_name}.yaml `sdtype: id` and `policy: {{action: pseudonymise}}`, "
+        "or, where it names nobody, `policy: {action: keep, reason: ...}`"
+    )
+
+
+def _check_entity_key(dataset: DatasetConfig, policies: Mapping[str, PolicySpec]) -> None:
+    key = dataset.entity_key
+    if key is not None and _is_modelled(dataset.columns[key], policies[key]):
+        raise ConfigError(
+            f"dataset.entity_key must not be modelled, however {key} is: {policies[key].action.value}; "
+            "give it `sdtype: id` and `policy: {action: pseudonymise}`, or drop or regenerate it"
+        )
+
+
+def _is_modelled(spec: ColumnSpec, policy: PolicySpec) -> bool:
+    """Whether a synthesizer learns the column, as `Column.modelled` says once the policy is applied."""
+    modelled = policy.action in (Action.keep, Action.generalise, Action.redact)
+    return modelled and spec.resolved_sdtype not in (SDType.id, SDType.text)
+
+
+def check_types(
+    dataset: DatasetConfig,
+    tolerated_types: Iterable[str] = (),
+    by_type: Mapping[str, PolicySpec] = _NO_POLICIES,
+    declared: DeclaredTypes = NOTHING_DECLARED,
+) -> None:
     """Let no misspelt type pass: it would protect nothing.
 
     Raises:
-        ConfigError: an unknown semantic type of a column, or an unknown tolerated type.
+        ConfigError: an unknown semantic type of a column, an unknown tolerated type or type of a policy; a policy by
+            type that does not fit a column of that type.
     """
+    known = (*declared.types, *QUASI_TYPES)
     for name, spec in dataset.columns.items():
         if spec.semantic_type is not None:
-            _check_type(f"dataset.columns.{name}.semantic_type", spec.semantic_type, (*TYPES, *QUASI_TYPES))
-    _check_tolerated_types(tolerated_types)
+            _check_type(f"dataset.columns.{name}.semantic_type", spec.semantic_type, known)
+    for type_ in by_type:
+        _check_type(f"pii.policies.{type_}", type_, known)
+    _check_tolerated_types(tolerated_types, declared)
+    for name, spec in dataset.columns.items():
+        own = by_type.get(_type_of(spec) or "")
+        if spec.policy is None and own is not None:
+            _check_fit(name, spec, own)
 
 
-def _check_tolerated_types(tolerated_types: Iterable[str]) -> None:
+def _check_fit(name: str, spec: ColumnSpec, policy: PolicySpec) -> None:
+    """A policy by type must fit every column of the type, as a column's own policy does."""
+    is_id = spec.resolved_sdtype is SDType.id
+    needed = {
+        Action.pseudonymise: (is_id, "sdtype: id"),
+        Action.generalise: (not is_id, "an sdtype that is modelled, not id"),
+        Action.redact: (spec.type is ColumnType.string, "type: string"),
+    }
+    fits, wanted = needed.get(policy.action, (True, ""))
+    if not fits:
+        raise ConfigError(
+            f"pii.policies.{_type_of(spec)}: {policy.action.value} needs {wanted}, however dataset.columns.{name} has "
+            f"type: {spec.type.value}, sdtype: {spec.resolved_sdtype.value}; give that column a policy of its own"
+        )
+
+
+def _check_tolerated_types(tolerated_types: Iterable[str], declared: DeclaredTypes) -> None:
     for type_ in tolerated_types:
-        _check_type("pii.tolerated_types", type_, TYPES)
+        _check_type("pii.tolerated_types", type_, declared.types)
 
 
 def _check_type(where: str, type_: str, known: Collection[str]) -> None:
@@ -79,9 +162,19 @@ def _check_type(where: str, type_: str, known: Collection[str]) -> None:
         raise ConfigError(f"{where} must be a type of docs/pii.md, however: {type_}{did_you_mean(type_, known)}")
 
 
-def _policy_of(spec: ColumnSpec) -> PolicySpec:
+def _type_of(spec: ColumnSpec) -> str | None:
+    """The type whose policy a column follows: the declared one; a text without any is free text."""
+    if spec.semantic_type is None and spec.resolved_sdtype is SDType.text:
+        return "FREE_TEXT"
+    return spec.semantic_type
+
+
+def _policy_of(spec: ColumnSpec, by_type: Mapping[str, PolicySpec]) -> PolicySpec:
     if spec.policy is not None:
         return spec.policy
+    own = by_type.get(_type_of(spec) or "")
+    if own is not None:
+        return own
     if spec.semantic_type is not None:
         return default_policy(spec)
     if spec.resolved_sdtype in (SDType.id, SDType.text):
@@ -89,7 +182,7 @@ def _policy_of(spec: ColumnSpec) -> PolicySpec:
     return PolicySpec(action=Action.keep)
 
 
-def _uncovered(dataset: DatasetConfig, finding: Finding) -> bool:
+def _uncovered(dataset: DatasetConfig, policies: Mapping[str, PolicySpec], finding: Finding) -> bool:
     """Whether the finding's column would be modelled as it is, without a reasoned `keep` of this type.
 
     What a generalised or redacted column still holds is for the scan after the policy to say.
@@ -97,7 +190,7 @@ def _uncovered(dataset: DatasetConfig, finding: Finding) -> bool:
     spec = dataset.columns.get(finding.column)
     if spec is None:
         return True
-    policy = _policy_of(spec)
+    policy = policies[finding.column]
     modelled = spec.resolved_sdtype not in (SDType.id, SDType.text)
     return policy.action is Action.keep and modelled and not _covers(spec.semantic_type, policy.reason, finding.type)
 
@@ -146,7 +239,12 @@ def excused(finding: Finding, column: Column | None, tolerated_types: Collection
     return replaced or kept
 
 
-def check_tolerated(result: ScanResult, tolerated_types: Collection[str], metadata: Metadata) -> None:
+def check_tolerated(
+    result: ScanResult,
+    tolerated_types: Collection[str],
+    metadata: Metadata,
+    declared: DeclaredTypes = NOTHING_DECLARED,
+) -> None:
     """Let a clean table pass.
 
     Args:
@@ -157,7 +255,7 @@ def check_tolerated(result: ScanResult, tolerated_types: Collection[str], metada
         ConfigError: an unknown tolerated type.
         PolicyViolationError: something else was found; names columns, types and counts.
     """
-    _check_tolerated_types(tolerated_types)
+    _check_tolerated_types(tolerated_types, declared)
     columns = {column.name: column for column in metadata.columns}
     left = [f for f in result.findings if not excused(f, columns.get(f.column), tolerated_types, synthetic=False)]
     if left:

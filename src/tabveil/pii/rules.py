@@ -7,10 +7,10 @@ to the first rule it satisfies.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
-from tabveil.pii import lexicon, validators
+from tabveil.pii import checks, lexicon
+from tabveil.pii.checks import Check
 
 ANY = 0.0  # one cell is enough
 
@@ -21,29 +21,57 @@ class CellRule:
 
     Args:
         pattern: regex of the Rust engine (Polars), matched against the trimmed NFKC text of the whole cell.
-        validate: check of the values that match.
+        check: check of the values that match.
         share: least share of the non-empty cells that must comply when the header says nothing; None: never.
         header_share: the same when the header announces the type; None: the rule is for other headers only.
         numeric: also applies to integer columns (written without separators).
         min_distinct: least number of distinct complying values when the header says nothing.
+        alike: `share` is one of the cells that match the pattern, not of all: for check digits, where a few numbers
+            that all comply are no accident.
+        needs: characters of which each occurs in some cell of a column that can comply.
+        words: header words instead of those of the type.
+        weak: told by words alone; not believed where the header names another subject or the cells are firms.
     """
 
     type: str
     pattern: str
-    validate: Callable[[str], bool] | None = None
+    check: Check | None = None
     share: float | None = 0.5
     header_share: float | None = ANY
     numeric: bool = False
     min_distinct: int = 1
+    alike: bool = False
+    needs: str = ""
+    words: tuple[str, ...] = ()
+    weak: bool = False
 
 
 EMAIL = r"[\p{L}0-9._%+'-]+@[\p{L}0-9-]+(?:\.[\p{L}0-9-]+)*\.\p{L}{2,24}"
 IBAN = r"[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]){11,30}"
 MAC = r"[0-9A-Fa-f]{2}(?:[:-][0-9A-Fa-f]{2}){5}"
+MAC_DOTTED = r"[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}\.[0-9A-Fa-f]{4}"
+KEY_BEGIN = r"AKIA|ASIA|gh[pousr]_|xox[abprs]-|sk_(?:live|test)_|AIza|eyJ"
+COOKIE = (
+    r"[\w.-]{0,40}(?:[Ss][Ee][Ss][Ss]|[Ss][Ii][Dd]|[Aa]uth|[Tt]oken|[Cc]srf|JWT)[\w.-]{0,40}=[^;\s]{8,}(?:;.*)?"
+    r"|[\w.-]{1,60}=[^;\s]{8,};.*(?i:httponly|samesite|max-age|secure).*"
+)
+MRZ = r"P[A-Z<][A-Z]{3}[A-Z0-9<]{39}(?:\s?[A-Z0-9<]{44})?"  # ICAO 9303, machine-readable zone of a passport
+_INDIAN_STATES = (
+    "AN|AP|AR|AS|BR|CG|CH|DD|DL|DN|GA|GJ|HP|HR|JH|JK|KA|KL|LA|LD|MH|ML|MN|MP|MZ|NL|OD|OR|PB|PY|RJ|SK|TG|TN|TR|TS|UA|UK|UP|WB"
+)
+UK_LICENCE = r"(?i)[A-Z9]{5}\d(?:[05][1-9]|[16][0-2])(?:[0-2]\d|3[01])\d[A-Z9]{2}[A-Z0-9][A-Z]{2}"
+INDIAN_LICENCE = rf"(?i:{_INDIAN_STATES})[ -]?\d{{2}}[ -]?(?:19|20)\d{{2}}[ -]?\d{{7}}"
+_SERIAL = "[CFGHJKLMNPRTVWXYZcfghjklmnprtvwxyz0-9]{8}[0-9]?"
+_PHONE = r"[+(]{0,2}\d[\d ()./-]{5,24}\d(?: ?(?:x|ext\.?) ?\d{1,6})?"
+_SSN_WORDS = ("ssn", "social_security", "social_security_number", "socsec", "social_sec", "social_security_no")
 KEYS = (
     r"(?:AKIA|ASIA)[A-Z0-9]{16}|gh[pousr]_[A-Za-z0-9]{36}|xox[abprs]-[A-Za-z0-9-]{10,}|sk_(?:live|test)_[A-Za-z0-9]{16,}"
     r"|AIza[A-Za-z0-9_-]{35}|eyJ[A-Za-z0-9_-]{8,}\.eyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}"
 )
+GROUPED_CARD = r"\d{4}[ -]\d{4}[ -]\d{4}[ -]\d{1,7}|\d{4}[ -]\d{6}[ -]\d{5}"
+NINO = r"(?i)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z](?: ?\d{2}){3} ?[A-D]"
+PAN = r"(?i)[A-Z]{3}[ABCFGHLJPTK][A-Z]\d{4}[A-Z]"
+POINT = r"[(\[]?-?\d{1,2}\.\d{3,}(?: ?[,;] ?| )-?\d{1,3}\.\d{3,}[)\]]?"
 _NAME_SHAPE = r"\p{L}[\p{L}'’.-]*(?:,? \p{L}[\p{L}'’.-]*){0,6}"
 _ID_SHAPE = r"[A-Za-z]{0,4}[ -]?\d[A-Za-z0-9 ./-]{3,24}|[A-Za-z0-9]{6,20}"
 _EN_STREET = (  # USPS Publication 28 suffixes, singular and plural
@@ -57,63 +85,104 @@ _EN_STREET = (  # USPS Publication 28 suffixes, singular and plural
     r"shore|skyway|spring|spur|stravenue|stream|summit|throughway|trace|track|trafficway|tunnel|turnpike|underpass|union|"
     r"valley|via|viaduct|view|village|vista|walk|wall|well)(?i:s|es)?"
 )
+# street words of other languages, before or behind the name (de, vi, fr, es, it, pt, nl, pl, sv, en_IN)
+_BEHIND = r"stra(?:ß|ss)e|str\.|weg|platz|allee|gasse|ring|damm|ufer|chaussee|straat|laan|gracht|kade|plein|gatan|vägen"
+_BEFORE = (
+    r"rue|avenue|boulevard|bd|chemin|impasse|allée|place|quai|cours|route de|calle|c/|avenida|avda\.?|av\.|paseo|plaza|"
+    r"camino|ronda|carrer|cuesta|glorieta|pasaje|acceso|alameda|callejón|cañada|rambla|urbanización|vial|via|viale|piazza|"
+    r"corso|largo|vicolo|strada|contrada|borgo|rua|travessa|praça|ul\.|ulica|al\.|aleja|plac|os\."
+)
+_VIETNAMESE = r"đường|duong|phố|pho|ngõ|ngách|hẻm|khóm|tổ|thôn|ấp|dãy|khu"
+_INDIAN = r"nagar|marg|chowk|colony|society|layout|ganj|road|street|path|circle|zila"
+_NUMBER = r"\d{1,5}(?:[ /-]?\p{L})?(?:[/-]\d{1,4})?"
+_REST = r"[\p{L}\p{M}\d .,#'’/()-]*"
 ADDRESS = "|".join(
     (
-        rf"\d{{1,6}}[A-Za-z]? [\p{{L}}0-9 .,'-]*\b{_EN_STREET}\b[\p{{L}}0-9 .,#'-]*",
-        r"(?i)[\p{L} .-]*(?:stra(?:ß|ss)e|str\.|weg|platz|allee|gasse|ring|damm|ufer|chaussee)"
-        r" ?\d{1,4}[ /-]?[\p{L}0-9/-]*",
-        r"(?i)(?:số |so |ngõ |hẻm )?[\d/]+\p{L}? ?,? ?(?:đường|duong|phố|pho|ngõ|ngách|hẻm|khóm|tổ|"
-        r"thôn|ấp|dãy|khu)\b.*",
+        rf"\d{{1,6}}[A-Za-z]? [\p{{L}}0-9 .,'-]*\b{_EN_STREET}\b{_REST}",
+        rf"(?:\p{{L}}[\p{{L}} .'-]*,? \d{{0,4}}[A-Za-z]?,? ?)?[\p{{L}}0-9 .'-]*\d[\p{{L}}0-9 .'-]*\b{_EN_STREET},? {_REST}",
+        rf"(?i)[\p{{L}} .-]*(?:{_BEHIND}) ?{_NUMBER}{_REST}",
+        rf"(?i)(?:số |so |ngõ |hẻm )?[\d/]+\p{{L}}? ?,? ?(?:{_VIETNAMESE})\b.*",
         r"(?i)số [\d/]+\p{L}?\b.*",
         r"\d{1,4}(?:/\d{1,4})+ \p{Lu}\p{L}+(?: \p{Lu}\p{L}+){1,3}",
-        r"(?i)(?:\d{1,5}(?: bis| ter)?,? )?(?:rue|avenue|boulevard|chemin|impasse|allée|place|quai) [\p{L} '-]+",
-        r"(?i)(?:calle|avenida|avda\.?|paseo|plaza|c/|camino|ronda|carrer) ?[\p{L} .'-]+,? ?\d{1,5}.*",
+        rf"(?i)(?:\d{{1,5}}(?: bis| ter)?,? )?(?:{_BEFORE}) [\p{{L}} '’.-]+(?:\d.*)?",
+        rf"(?i)(?:h\.? ?no\.? ?|flat |plot )?\d{{1,5}}(?:/\d{{1,4}})?[ ,]+[\p{{L}} .,'-]*\b(?:{_INDIAN})\b{_REST}",
+        r"\p{L}[\p{L} .'’-]+,? \d{1,4} ?\p{L}?(?:/\d{1,3})?,? \d{4,6} \p{Lu}[\p{L} .'()/-]+",  # street 12, 12345 town
     )
+)
+# a house number, a comma and a postcode: an address in some language, if most of a column reads so
+_SEVERAL_LINES = (
+    r"(?:.*\d.*\p{L}{3}.*|.*\p{L}{3}.*\d.*)(?:[ ,-]\d{4,6}\b.*|\b[A-Z]{1,2}\d[A-Z0-9]? ?\d[A-Z]{2}\b.*)"
 )
 
 CELL_RULES: tuple[CellRule, ...] = (
-    CellRule("EMAIL_ADDRESS", EMAIL, share=ANY),
+    CellRule("EMAIL_ADDRESS", EMAIL, share=ANY, needs="@"),
     CellRule("CREDENTIALS", KEYS, share=ANY),
-    CellRule("CREDENTIALS", r"\S{12,}", validators.secret, share=None, header_share=0.2),
-    CellRule("BANK_ACCOUNT_NUMBER", IBAN, validators.iban, share=ANY),
+    CellRule("CREDENTIALS", COOKIE, share=ANY, needs="="),
+    CellRule("CREDENTIALS", r"\S{12,}", checks.secret, share=None, header_share=0.2),
+    CellRule("CREDENTIALS", r"[A-Za-z0-9_+/-]{24,}={0,2}", checks.random_token, 0.9, None, min_distinct=20),
+    CellRule("BANK_ACCOUNT_NUMBER", IBAN, checks.iban, share=ANY),
     CellRule("MAC_ADDRESS", MAC, share=ANY),
-    CellRule("IP_ADDRESS", r"(?:\d{1,3}\.){3}\d{1,3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*", validators.ip),
-    CellRule("CREDIT_CARD_NUMBER", r"\d{4}[ -]\d{4}[ -]\d{4}[ -]\d{1,7}|\d{4}[ -]\d{6}[ -]\d{5}", validators.card, ANY),
-    CellRule("CREDIT_CARD_NUMBER", r"\d{12,19}", validators.card, numeric=True),
-    CellRule("CREDIT_CARD_NUMBER", r"\d(?:[ -]?\d){10,18}", validators.luhn, None, 0.02, numeric=True),
-    CellRule("USA_SOCIAL_SECURITY_NUMBER", r"\d{3}-\d{2}-\d{4}", validators.us_ssn, share=ANY),
-    CellRule("USA_SOCIAL_SECURITY_NUMBER", r"\d{3} \d{2} \d{4}", validators.us_ssn),
-    CellRule("USA_SOCIAL_SECURITY_NUMBER", r"\d{9}", validators.us_ssn, share=None, numeric=True),
-    CellRule("USA_INDIVIDUAL_TAX_IDENTIFICATION_NUMBER", r"9\d{2}-\d{2}-\d{4}", validators.us_itin, share=ANY),
-    CellRule("FRANCE_NATIONAL_IDENTIFICATION_NUMBER", r"[12][0-9AB ]{12,20}", validators.fr_nir, 0.5, numeric=True),
+    CellRule("MAC_ADDRESS", MAC_DOTTED, needs="."),
+    CellRule("IP_ADDRESS", r"(?:\d{1,3}\.){3}\d{1,3}", checks.ip, needs="."),
+    CellRule("IP_ADDRESS", r"[0-9A-Fa-f:]*:[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*", checks.ip, needs=":"),
+    CellRule("CREDIT_CARD_NUMBER", GROUPED_CARD, checks.card, ANY),
+    CellRule("CREDIT_CARD_NUMBER", r"\d{12,19}", checks.card, numeric=True, alike=True, min_distinct=3),
+    CellRule("CREDIT_CARD_NUMBER", r"\d(?:[ -]?\d){10,18}", checks.luhn, None, 0.02, numeric=True),
+    CellRule("USA_SOCIAL_SECURITY_NUMBER", r"\d{3}-\d{2}-\d{4}", checks.us_ssn, share=ANY, needs="-"),
+    CellRule("USA_SOCIAL_SECURITY_NUMBER", r"\d{3} \d{2} \d{4}", checks.us_ssn, needs=" "),
+    CellRule("USA_SOCIAL_SECURITY_NUMBER", r"\d{9}", checks.us_ssn, share=None, numeric=True, words=_SSN_WORDS),
+    CellRule("USA_INDIVIDUAL_TAX_IDENTIFICATION_NUMBER", r"9\d{2}-\d{2}-\d{4}", checks.us_itin, share=ANY, needs="-"),
     CellRule(
-        "GERMANY_TAX_IDENTIFICATION_NUMBER", r"[1-9]\d(?: ?\d{3}){3}", validators.de_tax_id, 0.6, 0.02, numeric=True
+        "FRANCE_NATIONAL_IDENTIFICATION_NUMBER", r"[12][0-9ABab ]{12,20}", checks.fr_nir, 0.5, numeric=True,
+        alike=True, min_distinct=3,
     ),
-    CellRule("SPAIN_DNI_NUMBER", r"(?:\d{8}|[XYZxyz]-?\d{7})-?[A-Za-z]", validators.es_dni, 0.6, 0.02),
     CellRule(
-        "UK_NATIONAL_INSURANCE_NUMBER", r"[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z](?: ?\d{2}){3} ?[A-D]", None, 0.6, 0.02
+        "GERMANY_TAX_IDENTIFICATION_NUMBER", r"[1-9]\d(?: ?\d{3}){3}", checks.de_tax_id, 0.6, 0.02, numeric=True,
+        alike=True, min_distinct=5,
     ),
-    CellRule("INDIA_PERMANENT_ACCOUNT_NUMBER", r"[A-Z]{3}[ABCFGHLJPTK][A-Z]\d{4}[A-Z]", validators.in_pan, 0.6, 0.02),
-    CellRule("VIETNAM_CITIZEN_ID", r"0\d{11}", validators.vn_citizen_id, 0.8),
-    CellRule("INDIA_AADHAAR_NUMBER", r"[2-9]\d{3} ?\d{4} ?\d{4}", validators.in_aadhaar, 0.8, 0.02, numeric=True),
-    CellRule("VIETNAM_TAX_CODE", r"\d{10}(?:-?\d{3})?", validators.vn_tax_code, 0.8, 0.02, numeric=True),
-    CellRule("PHONE_NUMBER", r"[+(]?[\d(][\d ()./-]{5,22}\d(?: ?(?:x|ext\.?) ?\d{1,6})?", validators.phone, 0.4),
     CellRule(
-        "PHONE_NUMBER", r"[+(]?[\d(][\d ()./-]{5,22}\d(?: ?(?:x|ext\.?) ?\d{1,6})?", validators.phone_digits,
-        share=None, numeric=True,
+        "SPAIN_DNI_NUMBER", r"(?:\d{8}|[XYZxyz]-?\d{7})-?[A-Za-z]", checks.es_dni, 0.6, 0.02, alike=True, min_distinct=5
+    ),
+    CellRule("UK_NATIONAL_INSURANCE_NUMBER", NINO, None, 0.5, 0.02, min_distinct=3),
+    CellRule("INDIA_PERMANENT_ACCOUNT_NUMBER", PAN, None, 0.5, 0.02, min_distinct=3),
+    CellRule("VIETNAM_CITIZEN_ID", r"0\d{11}", checks.vn_citizen_id, 0.8, alike=True, min_distinct=5),
+    CellRule(
+        "INDIA_AADHAAR_NUMBER", r"[2-9]\d{3} ?\d{4} ?\d{4}", checks.in_aadhaar, 0.8, 0.02, numeric=True, alike=True,
+        min_distinct=5,
+    ),
+    CellRule(
+        "VIETNAM_TAX_CODE", r"\d{10}(?:-?\d{3})?", checks.vn_tax_code, 0.6, 0.02, numeric=True, alike=True, min_distinct=8
+    ),
+    CellRule("PHONE_NUMBER", _PHONE, checks.phone, 0.4),
+    CellRule("PHONE_NUMBER", r"\+\d[\d ()./-]{6,24}\d", checks.phone, ANY, needs="+", min_distinct=2),
+    CellRule("PHONE_NUMBER", r"\d{9,10}", checks.phone_bare, 0.9, None, numeric=True, min_distinct=30),
+    CellRule("PHONE_NUMBER", _PHONE, checks.phone_digits, share=None, numeric=True),
+    CellRule("NATIONAL_ID", "[LMNPRTVWXYlmnprtvwxy]" + _SERIAL, checks.german_serial, 0.6, None, min_distinct=10),
+    CellRule("PASSPORT_NUMBER", "[CFGHJKcfghjk]" + _SERIAL, checks.german_serial, 0.6, None, min_distinct=10),
+    CellRule("PASSPORT_NUMBER", MRZ, None, ANY, needs="<"),
+    CellRule("DRIVERS_LICENSE", UK_LICENCE, None, 0.5, None, min_distinct=3),
+    CellRule("DRIVERS_LICENSE", INDIAN_LICENCE, None, 0.5, None, min_distinct=3),
+    CellRule("BANK_ACCOUNT_NUMBER", r"\d{2}-\d{2}-\d{2} \d{8}", None, 0.5, None, needs="-", min_distinct=5),
+    CellRule(
+        "BANK_ACCOUNT_NUMBER", r"\d{4}[ -]?\d{4}[ -]?\d{2}[ -]?\d{10}", checks.es_account, 0.5, None, numeric=True,
+        alike=True, min_distinct=3,
+    ),
+    CellRule(
+        "BANK_ACCOUNT_NUMBER", r"\d{5} ?\d{5} ?[0-9A-Za-z]{11} ?\d{2}", checks.fr_account, 0.5, None, numeric=True,
+        alike=True, min_distinct=3,
     ),
     CellRule("BANK_ACCOUNT_NUMBER", r"[A-Za-z]{0,4}\d[\d -]{4,33}", share=None, header_share=0.05, numeric=True),
-    CellRule("PASSPORT_NUMBER", r"[A-Za-z]{0,3}\d{5,10}[A-Za-z]?|[CFGHJK][A-Z0-9]{8}", None, None, 0.05, numeric=True),
+    CellRule("PASSPORT_NUMBER", r"[A-Za-z]{0,3}\d{5,10}[A-Za-z]?|[CFGHJKcfghjk]" + _SERIAL, None, None, 0.05, numeric=True),
     CellRule("DRIVERS_LICENSE", r"[A-Za-z0-9][A-Za-z0-9 -]{4,19}", None, None, 0.2, numeric=True),
     CellRule("NATIONAL_ID", _ID_SHAPE, None, None, 0.05, numeric=True),
-    CellRule(
-        "GEO_COORDINATES", r"[(\[]?-?\d{1,2}\.\d{3,}(?: ?[,;] ?| )-?\d{1,3}\.\d{3,}[)\]]?", validators.coordinates
-    ),
-    CellRule("ADDRESS", ADDRESS, None, 0.3, header_share=ANY),
+    CellRule("GEO_COORDINATES", POINT, checks.coordinates, needs="."),
+    CellRule("GEO_COORDINATES", r"-?\d{1,3}\.\d{3,}", None, None, 0.3, needs="."),
+    CellRule("ADDRESS", ADDRESS, None, 0.3, header_share=ANY, weak=True, min_distinct=3),
+    CellRule("ADDRESS", _SEVERAL_LINES, None, 0.7, None, weak=True, min_distinct=10, needs=","),
     CellRule("ADDRESS", r"(?:.*\p{L}.*\d.*|.*\d.*\p{L}.*)", None, None, header_share=0.3),
-    CellRule("NAME", _NAME_SHAPE, lexicon.is_full_name, 0.25, min_distinct=10),
-    CellRule("NAME", _NAME_SHAPE, lexicon.is_full_name, 0.75, header_share=None, min_distinct=3),  # a few people only
+    CellRule("NAME", _NAME_SHAPE, lexicon.full_names, 0.25, min_distinct=10, weak=True),
+    CellRule("NAME", _NAME_SHAPE, lexicon.full_names, 0.75, None, min_distinct=3, weak=True),  # a few people only
     CellRule("NAME", _NAME_SHAPE, None, share=None, header_share=0.3),
-    CellRule("NAME", _NAME_SHAPE, lexicon.is_given_name, 0.7, header_share=None, min_distinct=20),
-    CellRule("NAME", _NAME_SHAPE, lexicon.is_family_name, 0.7, header_share=None, min_distinct=30),
+    CellRule("NAME", _NAME_SHAPE, lexicon.given_only, 0.6, None, min_distinct=20, weak=True),
+    CellRule("NAME", _NAME_SHAPE, lexicon.family_only, 0.6, None, min_distinct=30, weak=True),
 )  # fmt: skip

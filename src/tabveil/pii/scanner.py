@@ -8,7 +8,7 @@ raises, there is no partial result.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,13 +17,15 @@ import pandas as pd
 import polars as pl
 
 from tabveil.errors import ScanIncompleteError
-from tabveil.pii import mentions
+from tabveil.pii import lexicon, mentions
+from tabveil.pii.checks import Hits, matches
 from tabveil.pii.columns import DistinctColumn, Kind, read_column
+from tabveil.pii.declared import NOTHING_DECLARED, DeclaredTypes
 from tabveil.pii.findings import MAX_LOCATIONS, Finding, QuasiIdentifier, ScanResult
-from tabveil.pii.identifiers import TYPES, fold_header, header_announces, header_names, quasi_type
+from tabveil.pii.identifiers import TYPES, fold_header, header_announces, header_names, header_names_other, quasi_type
+from tabveil.pii.person_ids import id_owner
 from tabveil.pii.rules import CELL_RULES, CellRule
 
-Hits = npt.NDArray[np.bool_]
 _ISO_DATE = r"\d{4}-\d{2}-\d{2}(?:[ T]00:00:00)?"
 _ANY_DATE = _ISO_DATE + r"|\d{1,2}[./-]\d{1,2}[./-](?:\d{4}|\d{2})|\d{1,2}[ -]\p{L}{3,9}[ -]\d{4}"
 _EVENT_DATE = (
@@ -33,6 +35,9 @@ _EVENT_DATE = (
 )  # fmt: skip
 _NUMERIC = (Kind.integer, Kind.decimal)
 _FEW_WHOLE = 10  # distinct whole numbers that comply, where they are not the column's greater part
+_SAMPLE_CELLS = 2000
+_SAMPLED_SHARE = 0.1  # rules of a smaller least share read every value
+_FIRM_SHARE = 0.1
 _PROSE_SHARE = 0.2
 _CARD_SHARE = 0.3  # of the long digit runs in a text column that must check out when nothing else vouches for them
 
@@ -54,13 +59,20 @@ class _Clock:
             )
 
 
-def scan_table(table: pd.DataFrame, *, timeout_seconds: float, headers: Mapping[str, str] | None = None) -> ScanResult:
+def scan_table(
+    table: pd.DataFrame,
+    *,
+    timeout_seconds: float,
+    headers: Mapping[str, str] | None = None,
+    declared: DeclaredTypes = NOTHING_DECLARED,
+) -> ScanResult:
     """Find personal data in a whole table.
 
     Args:
         table: any frame; every row is read.
         timeout_seconds: a scan that takes longer raises.
         headers: descriptive (original) column names by table name; the header lexicon reads these.
+        declared: the project's own types and allow lists (`conf/pii`).
 
     Returns:
         Findings in column order (then by type), quasi-identifiers, and what was covered. Always complete.
@@ -78,7 +90,7 @@ def scan_table(table: pd.DataFrame, *, timeout_seconds: float, headers: Mapping[
     for number, name in enumerate(names, start=1):
         clock.check()
         column = read_column(table.iloc[:, number - 1], name, (headers or {}).get(name, name))
-        found = _scan_column(column, number, clock)
+        found = _scan_column(column, number, clock, declared)
         findings += found
         if not found:
             quasi += _quasi(column)
@@ -94,17 +106,19 @@ def scan_table(table: pd.DataFrame, *, timeout_seconds: float, headers: Mapping[
     )
 
 
-def _scan_column(column: DistinctColumn, number: int, clock: _Clock) -> list[Finding]:
+def _scan_column(column: DistinctColumn, number: int, clock: _Clock, declared: DeclaredTypes) -> list[Finding]:
     if column.num_cells == 0 or column.kind is Kind.boolean:
         return []
     whole = _birth_hits(column)
     if not whole and column.kind is not Kind.date:
         whole = _coordinate_hits(column) or _cell_hits(column, clock)
+    whole = declared.without_allowed(column, whole)
     found = {type_: _finding(column, number, type_, hits, in_text=False) for type_, hits in whole.items()}
     if column.kind is Kind.text:
-        for type_, hits in _mention_hits(column, whole, clock).items():
+        for type_, hits in _mention_hits(column, whole, clock, declared).items():
             if type_ not in found:
                 found[type_] = _finding(column, number, type_, hits, in_text=True)
+    found |= {finding.type: finding for finding in declared.findings(column, number, clock.check)}
     return [found[type_] for type_ in sorted(found)]
 
 
@@ -124,81 +138,137 @@ def _finding(column: DistinctColumn, number: int, type_: str, hits: Hits, *, in_
     )
 
 
-def _matches(values: pl.Series, pattern: str) -> Hits:
-    return values.str.contains(pattern).to_numpy().astype(bool)
-
-
 def _cell_hits(column: DistinctColumn, clock: _Clock) -> dict[str, Hits]:
     """Per type, which distinct values are one of it; each value belongs to the first rule it satisfies.
 
     In a decimal column only the whole numbers are read.
     """
     hits: dict[str, Hits] = {}
-    decimal = column.kind is Kind.decimal
-    free = _matches(column.values, "^-?[0-9]+$") if decimal else np.ones(len(column.values), dtype=bool)
+    whole = matches(column.values, "^-?[0-9]+$") if column.kind is Kind.decimal else None
+    free = np.ones(len(column.values), dtype=bool) if whole is None else whole
     num_cells = column.cells(free)
+    sample = _Sample.of(column, free)
+    believed = _weak_is_believed(column, sample)
     for rule in CELL_RULES:
         clock.check()
         share, announced = _least_share(rule, column)
-        if share is None or (column.kind in _NUMERIC and not rule.numeric) or not free.any():
+        if share is None or not _can_comply(rule, column) or not (believed or announced or not rule.weak):
             continue
-        found = free & _matches(column.values, f"^(?:{rule.pattern})$")
-        if found.any() and rule.validate is not None:
-            found = _validated(column.values, found, rule.validate, clock)
+        if not free.any() or not sample.may_reach(rule, share):
+            continue
+        alike = free & matches(column.values, f"^(?:{rule.pattern})$")
+        found = _checked(rule, column.values, alike)
         together = hits.get(rule.type, np.zeros_like(found)) | found
-        enough = bool(found.any()) and column.cells(together) >= share * num_cells
-        few = decimal and column.cells(together) < share * column.num_cells  # whole ones among many fractions
+        of = column.cells(alike) if rule.alike else num_cells
+        enough = bool(found.any()) and column.cells(found if rule.alike else together) >= share * of
+        few = whole is not None and column.cells(together) < share * column.num_cells  # whole ones among fractions
         if enough and (announced or int(found.sum()) >= max(rule.min_distinct, _FEW_WHOLE if few else 0)):
             hits[rule.type] = together
-            free &= ~found
+            free = free & ~found
     return hits
 
 
+def _can_comply(rule: CellRule, column: DistinctColumn) -> bool:
+    numeric = column.kind in _NUMERIC
+    return (rule.numeric or not numeric) and all(needed in column.characters for needed in rule.needs)
+
+
+def _checked(rule: CellRule, values: pl.Series, found: Hits) -> Hits:
+    """Those of the values found by pattern that pass the rule's check."""
+    if rule.check is None or not found.any():
+        return found
+    valid = np.zeros_like(found)
+    valid[found] = rule.check(values.filter(pl.Series(found)))
+    return valid
+
+
 def _least_share(rule: CellRule, column: DistinctColumn) -> tuple[float | None, bool]:
-    if header_announces(column.header, rule.type):
+    if header_announces(column.header, rule.type) and (not rule.words or header_names(column.header, rule.words)):
         return rule.header_share, True
     return rule.share, False
 
 
-def _validated(values: pl.Series, found: Hits, validate: Callable[[str], bool], clock: _Clock) -> Hits:
-    valid = np.zeros_like(found)
-    for step, position in enumerate(np.flatnonzero(found)):
-        if step % 4096 == 0:
-            clock.check()
-        valid[position] = validate(values[int(position)])
-    return valid
+def _weak_is_believed(column: DistinctColumn, sample: _Sample) -> bool:
+    """Whether words may say that cells are people: not under another subject's header, not where cells are firms."""
+    return not header_names_other(column.header) and lexicon.firms(sample.values).mean() < _FIRM_SHARE
 
 
-def _mention_hits(column: DistinctColumn, whole: Mapping[str, Hits], clock: _Clock) -> dict[str, Hits]:
-    """Per type, which distinct texts mention it; values explained as whole cells are left out."""
-    explained = np.zeros(len(column.values), dtype=bool)
+@dataclass(frozen=True)
+class _Sample:
+    """Values of some cells, evenly spaced: it tells which rules cannot reach their share, nothing else."""
+
+    values: pl.Series
+    whole: bool
+
+    @classmethod
+    def of(cls, column: DistinctColumn, free: Hits) -> _Sample:
+        """At most `_SAMPLE_CELLS` cells; all distinct values where they are fewer."""
+        if len(column.values) <= _SAMPLE_CELLS:
+            return cls(column.values.filter(pl.Series(free)), whole=True)
+        codes = column.codes[column.codes >= 0]
+        codes = codes[free[codes]]
+        step = max(1, len(codes) // _SAMPLE_CELLS)
+        return cls(column.values[codes[::step]], whole=False)
+
+    def may_reach(self, rule: CellRule, share: float) -> bool:
+        """False if so few of the sampled cells comply that the column cannot (odds below 1e-12)."""
+        if self.whole or share < _SAMPLED_SHARE or rule.alike:
+            return True
+        found = _checked(rule, self.values, matches(self.values, f"^(?:{rule.pattern})$"))
+        return bool(found.mean() >= share / 2)
+
+
+def _mention_hits(
+    column: DistinctColumn, whole: Mapping[str, Hits], clock: _Clock, declared: DeclaredTypes
+) -> dict[str, Hits]:
+    """Per type, which distinct texts mention it; values explained as whole cells and allowed texts are left out.
+
+    Where mentions overlap, the earlier kind in `MENTIONS` wins.
+    """
+    open_ = np.ones(len(column.values), dtype=bool)
     for cells in whole.values():
-        explained |= cells
-    textual = _textual(column)
+        open_ &= ~cells
+    reach = {True: open_, False: open_ & _textual(column)}
     hits: dict[str, Hits] = {}
+    taken: dict[int, list[mentions.Span]] = {}
     for mention in mentions.MENTIONS:
+        clock.check()
         if mention.type == "NAME" and "ADDRESS" in whole:
             continue  # streets are named after people
-        reach = ~explained if mention.anywhere else (textual & ~explained)
-        candidates = np.flatnonzero(reach & _matches(column.values, mention.prefilter))
+        candidates = _candidates(column, mention, reach[mention.anywhere])
         unsure: list[tuple[int, str]] = []
-        for step, position in enumerate(candidates):
+        for step, position in enumerate(candidates.tolist()):
             if step % 1024 == 0:
                 clock.check()
-            for span in mention.find(column.values[int(position)]):
+            text = column.values[position]
+            for span in mentions.free_spans(mention, text, taken.get(position, ())):
+                if declared.allows(span.type, text[span.start : span.end]):
+                    continue
+                taken.setdefault(position, []).append(span)
                 if span.certain:
                     hits.setdefault(span.type, np.zeros(len(column.values), dtype=bool))[position] = True
                 else:
-                    unsure.append((int(position), span.type))
+                    unsure.append((position, span.type))
         _accept_unsure(column, candidates, unsure, hits)
     return hits
 
 
+def _candidates(column: DistinctColumn, mention: mentions.Mention, reach: Hits) -> npt.NDArray[np.intp]:
+    """Positions of values worth the exact finder."""
+    if not reach.any() or not any(all(c in column.characters for c in needed) for needed in mention.needs):
+        return np.empty(0, dtype=np.intp)
+    positions = np.flatnonzero(reach)
+    values = column.values if len(positions) == len(column.values) else column.values[positions]
+    kept = matches(values, mention.prefilter)
+    positions, values = positions[kept], values.filter(pl.Series(kept))
+    return positions if mention.sieve is None or not len(values) else positions[mention.sieve(values)]
+
+
 def _textual(column: DistinctColumn) -> Hits:
-    """Values to read as text: of three words or more; of two, where a fifth of the column is sentences."""
-    sentences = _matches(column.values, r"\S+\s+\S+\s+\S+\s+\S+")
+    """Values to read as text: of two words or more where a fifth of the column is sentences, else of four."""
+    sentences = matches(column.values, r"\S+\s+\S+\s+\S+\s+\S")
     is_prose = column.cells(sentences) >= _PROSE_SHARE * column.num_cells
-    return _matches(column.values, r"\S\s+\S" if is_prose else r"\S\s+\S+\s+\S")
+    return matches(column.values, r"\S\s+\S") if is_prose else sentences
 
 
 def _accept_unsure(
@@ -218,7 +288,7 @@ def _coordinate_hits(column: DistinctColumn) -> dict[str, Hits]:
     if column.kind is not Kind.decimal or not header_announces(column.header, "GEO_COORDINATES"):
         return {}
     numbers = column.values.cast(pl.Float64).abs().to_numpy()
-    hits = _matches(column.values, r"\.\d{3,}$") & (numbers <= 180)
+    hits = matches(column.values, r"\.\d{3,}$") & (numbers <= 180)
     return {"GEO_COORDINATES": hits} if column.cells(hits) >= 0.3 * column.num_cells else {}
 
 
@@ -226,7 +296,7 @@ def _birth_hits(column: DistinctColumn) -> dict[str, Hits]:
     """Dates that are dates of birth: the header says so, or years spread like those of adults' births."""
     if column.kind in _NUMERIC:
         return {}
-    hits = _matches(column.values, f"^(?:{_ANY_DATE})$")
+    hits = matches(column.values, f"^(?:{_ANY_DATE})$")
     if column.cells(hits) < 0.3 * column.num_cells:
         return {}
     if header_announces(column.header, "DATE_OF_BIRTH") or _spread_like_births(column, hits):
@@ -245,14 +315,17 @@ def _spread_like_births(column: DistinctColumn, hits: Hits) -> bool:
 
 
 def _quasi(column: DistinctColumn) -> list[QuasiIdentifier]:
-    type_ = quasi_type(column.header) or _unique_identifier(column)
+    type_ = _unique_identifier(column) if id_owner(column.header) else quasi_type(column.header)
+    type_ = type_ or _unique_identifier(column)
     if type_ is None or column.num_cells == 0:
         return []
     return [QuasiIdentifier(type_, column.name, len(column.values), int(column.counts.min()))]
 
 
 def _unique_identifier(column: DistinctColumn) -> str | None:
-    """An id: named like one, or text codes that hardly ever repeat."""
+    """An id: a person's by its header; named like one and mostly distinct; or text codes that hardly ever repeat."""
+    if column.kind in (Kind.text, Kind.integer) and id_owner(column.header) is not None:
+        return "UNIQUE_IDENTIFIER"
     distinct = len(column.values) / max(column.num_cells, 1)
     named = header_names(column.header, TYPES["UNIQUE_IDENTIFIER"].headers) or fold_header(column.header).endswith(
         "_id"
@@ -260,6 +333,6 @@ def _unique_identifier(column: DistinctColumn) -> str | None:
     if named and distinct > 0.5:
         return "UNIQUE_IDENTIFIER"
     coded = column.kind is Kind.text and distinct > 0.98 and column.num_cells >= 50
-    if coded and _matches(column.values, r"^[A-Za-z0-9._/-]*\d[A-Za-z0-9._/-]*$").mean() > 0.95:
+    if coded and matches(column.values, r"^[A-Za-z0-9._/-]*\d[A-Za-z0-9._/-]*$").mean() > 0.95:
         return "UNIQUE_IDENTIFIER"
     return None

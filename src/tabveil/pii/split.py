@@ -64,6 +64,11 @@ def split_by_entity(
     return np.flatnonzero(~in_holdout).astype(np.int64), np.flatnonzero(in_holdout).astype(np.int64)
 
 
+def row_entities(entity: pd.Series[Any]) -> npt.NDArray[np.int64]:
+    """Entity of each row as a number, int64 of shape (num_rows,); a row without a key is its own."""
+    return _entities(entity, len(entity))[0]
+
+
 def _entities(entity: pd.Series[Any] | None, num_rows: int) -> tuple[npt.NDArray[np.int64], list[bytes]]:
     """Code per row and one label per entity; rows without a key are numbered among themselves."""
     if entity is None:

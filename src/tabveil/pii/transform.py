@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import hmac
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from tabveil.config import DatasetConfig
+from tabveil.entities import entities_per_group
 from tabveil.errors import ConfigError, PolicyViolationError, SchemaError
 from tabveil.pii import mentions
 from tabveil.pii.columns import clean_text, distinct
+from tabveil.pii.declared import NOTHING_DECLARED, DeclaredTypes
+from tabveil.pii.split import row_entities
 from tabveil.schema import Action, Column, ColumnSpec, ColumnType, Generalisation, PolicySpec, SDType
 
 OTHER = "other"
@@ -27,6 +32,8 @@ def apply_policies(
     policies: Mapping[str, PolicySpec],
     original_names: Mapping[str, str],
     key: bytes,
+    *,
+    declared: DeclaredTypes = NOTHING_DECLARED,
 ) -> tuple[pd.DataFrame, tuple[Column, ...]]:
     """The clean table and its columns.
 
@@ -35,6 +42,7 @@ def apply_policies(
         policies: one per declared column (`resolve_policies`).
         original_names: header in the raw file by column name.
         key: pseudonymisation key.
+        declared: the project's own types and allow lists, which `redact` follows.
 
     Returns:
         A new frame with the columns that are modelled, pseudonymised or redacted (fresh RangeIndex); and one
@@ -47,6 +55,7 @@ def apply_policies(
     missing = [name for name in dataset.columns if name not in table.columns]
     if missing:
         raise SchemaError(f"every declared column must be in the table, however these are not: {', '.join(missing)}")
+    entities = row_entities(table[dataset.entity_key]) if dataset.entity_key else None
     clean: dict[str, pd.Series[Any]] = {}
     columns: list[Column] = []
     for name, spec in dataset.columns.items():
@@ -68,7 +77,7 @@ def apply_policies(
         )
         columns.append(_as_generated(column))
         if column.modelled or policy.action in (Action.pseudonymise, Action.redact):
-            clean[name] = _apply(cells, name, spec, policy, key)
+            clean[name] = _apply(cells, column, policy, key, declared=declared, entities=entities)
     return pd.DataFrame(clean, index=pd.RangeIndex(len(table))), tuple(columns)
 
 
@@ -112,13 +121,21 @@ def type_after(name: str, spec: ColumnSpec, policy: PolicySpec) -> tuple[ColumnT
     return ColumnType.string, SDType.categorical
 
 
-def _apply(cells: pd.Series[Any], name: str, spec: ColumnSpec, policy: PolicySpec, key: bytes) -> pd.Series[Any]:
+def _apply(
+    cells: pd.Series[Any],
+    column: Column,
+    policy: PolicySpec,
+    key: bytes,
+    *,
+    declared: DeclaredTypes,
+    entities: npt.NDArray[np.int64] | None,
+) -> pd.Series[Any]:
     if policy.action is Action.pseudonymise:
-        return pseudonyms(cells, spec.semantic_type or name, key)
+        return pseudonyms(cells, column.semantic_type or column.name, key)
     if policy.action is Action.redact:
-        return _per_distinct(cells, lambda value: mentions.redact(clean_text(str(value))))
+        return redact(cells, column, declared)
     if policy.action is Action.generalise:
-        return _generalise(cells, policy, whole=spec.type is ColumnType.integer)
+        return _generalise(cells, policy, entities, whole=pd.api.types.is_integer_dtype(cells.dtype))
     return cells
 
 
@@ -133,6 +150,39 @@ def pseudonyms(cells: pd.Series[Any], domain: str, key: bytes) -> pd.Series[Any]
     )
 
 
+def redact(cells: pd.Series[Any], column: Column, declared: DeclaredTypes = NOTHING_DECLARED) -> pd.Series[Any]:
+    """Texts with ``[TYPE]`` in place of every mention of personal data; allowed texts stay; missing stays missing.
+
+    Args:
+        column: its names may hold keywords of declared identifiers.
+    """
+    codes, uniques = distinct(cells)
+    texts = [clean_text(str(value)) for value in uniques]
+    own = declared.spans(texts, column.original_name, column.name)
+    changed = np.array([*map(partial(_redacted, declared), texts, own), None], dtype=object)
+    return pd.Series(changed[codes], index=cells.index, dtype=object)
+
+
+def _redacted(declared: DeclaredTypes, text: str, own: list[mentions.Span]) -> str:
+    built_in = [span for span in mentions.spans(text) if not declared.allows(span.type, text[span.start : span.end])]
+    parts, position = [], 0
+    for span in _merged([*own, *built_in]):
+        parts += [text[position : span.start], f"[{span.type}]"]
+        position = span.end
+    return "".join([*parts, text[position:]])
+
+
+def _merged(found: list[mentions.Span]) -> list[mentions.Span]:
+    """Spans in order; where two overlap, one stands for both under the name of the earlier, longer one."""
+    merged: list[mentions.Span] = []
+    for span in sorted(found, key=lambda span: (span.start, -span.end)):
+        if merged and span.start < merged[-1].end:
+            last = merged.pop()
+            span = mentions.Span(last.type, last.start, max(last.end, span.end))
+        merged.append(span)
+    return merged
+
+
 def _per_distinct(cells: pd.Series[Any], change: Callable[[Any], str]) -> pd.Series[Any]:
     """`change` applied once per distinct value; object cells, None where missing."""
     codes, uniques = distinct(cells)
@@ -140,7 +190,9 @@ def _per_distinct(cells: pd.Series[Any], change: Callable[[Any], str]) -> pd.Ser
     return pd.Series(changed[codes], index=cells.index, dtype=object)
 
 
-def _generalise(cells: pd.Series[Any], policy: PolicySpec, *, whole: bool) -> pd.Series[Any]:
+def _generalise(
+    cells: pd.Series[Any], policy: PolicySpec, entities: npt.NDArray[np.int64] | None, *, whole: bool
+) -> pd.Series[Any]:
     if policy.method is Generalisation.year:
         return pd.Series(cells.dt.year, dtype="Int64")
     if policy.method is Generalisation.month:
@@ -150,9 +202,10 @@ def _generalise(cells: pd.Series[Any], policy: PolicySpec, *, whole: bool) -> pd
         return _band(cells, float(policy.width or 1), whole=whole)
     if policy.method is Generalisation.prefix:
         return _per_distinct(cells, lambda value: str(value)[: policy.length])
-    counts = cells.value_counts()
-    frequent = set(counts.index[counts >= (policy.min_count or 1)])
-    return _per_distinct(cells, lambda value: str(value) if value in frequent else OTHER)
+    codes, uniques = distinct(cells)
+    holders = entities_per_group(codes, len(uniques), entities)
+    kept = [str(u) if count >= (policy.min_count or 1) else OTHER for u, count in zip(uniques, holders, strict=True)]
+    return pd.Series(np.array([*kept, None], dtype=object)[codes], index=cells.index, dtype=object)
 
 
 def _band(cells: pd.Series[Any], width: float, *, whole: bool) -> pd.Series[Any]:

@@ -11,6 +11,7 @@ import phonenumbers
 from stdnum import iban as _iban
 from stdnum import luhn as _luhn
 from stdnum.de import idnr as _idnr
+from stdnum.es import ccc as _ccc
 from stdnum.es import dni as _dni
 from stdnum.es import nie as _nie
 from stdnum.fr import nir as _nir
@@ -21,17 +22,17 @@ from stdnum.us import ssn as _ssn
 from stdnum.vn import mst as _mst
 
 _NOT_DIGIT = re.compile(r"\D")
-_NANP = re.compile(
-    r"(?:\+?1[ .-]?)?(?:\([2-9]\d{2}\)|[2-9]\d{2})[ .-]{0,2}[2-9]\d{2}[ .-]\d{4}(?: ?(?:x|ext\.?) ?\d{1,6})?"
-)
-_NOT_A_PHONE = re.compile(
+NANP = r"(?:\+?1[ .-]?)?(?:\([2-9]\d{2}\)|[2-9]\d{2})[ .-]{0,2}[2-9]\d{2}[ .-]\d{4}(?: ?(?:x|ext\.?) ?\d{1,6})?"
+NOT_A_PHONE = (
     r"\d{4}[-./]\d{1,2}[-./]\d{1,2}.*|\d{1,2}[-./ ]\d{1,2}[-./ ]\d{4}.*"  # dates
     r"|\d{1,3}(?:[., ]\d{3})+(?:[.,]\d{1,2})?|\d+[.,]\d+|(?:\d{1,3}\.){3}\d{1,3}"  # amounts, decimals, IPv4
-    r"|(?:\d{4}[ -]){3}\d{1,4}|\d{3}-\d{2}-\d{4}"  # cards, SSNs
+    r"|(?:\d{4}[ -]){3}\d{1,4}|\d{3}[- ]\d{2}[- ]\d{4}"  # cards, SSNs
 )
-_LEADING_ZERO_REGIONS = ("VN", "DE", "GB", "FR")
+_NANP, _NOT_A_PHONE = re.compile(NANP), re.compile(NOT_A_PHONE)
+_LEAST_ABROAD = 12  # digits without any separator that begin with 00; shorter ones are zero-padded ids
+LEADING_ZERO_REGIONS = ("VN", "DE", "GB", "FR", "IN", "NL", "CH", "AT", "AU")
 # issuer identification ranges (ISO/IEC 7812): first digits as numbers, and the lengths the issuer uses
-_ISSUERS: tuple[tuple[int, int, int, tuple[int, ...]], ...] = (
+ISSUERS: tuple[tuple[int, int, int, tuple[int, ...]], ...] = (
     (1, 4, 4, (13, 16, 19)),  # Visa
     (2, 51, 55, (16,)),  # Mastercard
     (4, 2221, 2720, (16,)),
@@ -61,7 +62,7 @@ def card(text: str) -> bool:
     """Luhn check and a known issuer range."""
     number = digits(text)
     issued = any(
-        len(number) in lengths and low <= int(number[:width]) <= high for width, low, high, lengths in _ISSUERS
+        len(number) in lengths and low <= int(number[:width]) <= high for width, low, high, lengths in ISSUERS
     )
     return issued and bool(_luhn.is_valid(number)) and len(set(number)) > 1
 
@@ -78,7 +79,7 @@ def iban(text: str) -> bool:
 
 def us_ssn(text: str) -> bool:
     """Area, group and serial that can have been issued."""
-    return bool(_ssn.is_valid(text))
+    return bool(_ssn.is_valid(text.replace(" ", "-")))
 
 
 def us_itin(text: str) -> bool:
@@ -116,6 +117,11 @@ def vn_tax_code(text: str) -> bool:
     return bool(_mst.is_valid(text))
 
 
+def es_account(text: str) -> bool:
+    """Spanish account number (CCC) with its check digits."""
+    return bool(_ccc.is_valid(digits(text)))
+
+
 def vn_citizen_id(text: str) -> bool:
     """Vietnamese citizen id: province 001-096, century and gender digit 0-3, year, serial."""
     number = digits(text)
@@ -137,15 +143,18 @@ def ip(text: str) -> bool:
 def phone(text: str) -> bool:
     """A phone number by the form people write it in, or by the numbering plan of its country."""
     text = text.strip()
-    if text.startswith(("+", "00")):
-        return _is_possible(f"+{text.lstrip('+0')}")
+    if text.lstrip("(").startswith(("+", "00")):
+        enough = not text.isdigit() or len(text) >= _LEAST_ABROAD
+        return enough and _is_possible(f"+{text.lstrip('(+0')}")
     if _NOT_A_PHONE.fullmatch(text):
         return False
     if _NANP.fullmatch(text):
         return True
     if not text.lstrip("(").startswith("0"):
         return False
-    return any(_is_valid(text, region, plain=text.isdigit()) for region in _LEADING_ZERO_REGIONS)
+    if not text.isdigit() and _is_valid(text, "IT", plain=False):
+        return True
+    return any(_is_valid(text, region, plain=text.isdigit()) for region in LEADING_ZERO_REGIONS)
 
 
 def phone_digits(text: str) -> bool:
@@ -159,7 +168,8 @@ def _is_possible(text: str) -> bool:
         number = phonenumbers.parse(text, None)
     except phonenumbers.NumberParseException:
         return False
-    return phonenumbers.is_possible_number(number) or phonenumbers.is_valid_number(number)
+    possible = phonenumbers.is_possible_number_with_reason(number)
+    return possible == phonenumbers.ValidationResult.IS_POSSIBLE or phonenumbers.is_valid_number(number)
 
 
 def _is_valid(text: str, region: str, *, plain: bool) -> bool:

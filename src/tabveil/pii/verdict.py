@@ -54,6 +54,23 @@ class SyntheticVerdict:
         }
 
 
+def check_covered(result: ScanResult, table: pd.DataFrame, what: str) -> None:
+    """Refuse a scan of a part of a table, or of another one.
+
+    Args:
+        what: name of the table, for the message.
+
+    Raises:
+        ScanIncompleteError: rows, columns or cells are missing from the scan, or it says that it is not complete.
+    """
+    unseen = sorted(set(map(str, table.columns)) - set(result.columns_scanned))
+    if not result.complete or unseen or result.num_rows != len(table) or result.cells_scanned < table.size:
+        raise ScanIncompleteError(
+            f"the scan must cover the whole {what} ({len(table)} rows), however it covered {result.num_rows} "
+            f"rows and left out {len(unseen)} columns: scan it again"
+        )
+
+
 def check_synthetic(
     result: ScanResult,
     table: pd.DataFrame,
@@ -72,12 +89,7 @@ def check_synthetic(
     Raises:
         ScanIncompleteError: the scan did not cover this table.
     """
-    unseen = sorted(set(map(str, table.columns)) - set(result.columns_scanned))
-    if not result.complete or unseen or result.num_rows != len(table):
-        raise ScanIncompleteError(
-            f"the scan must cover the whole synthetic table ({len(table)} rows), however it covered {result.num_rows} "
-            f"rows and left out {len(unseen)} columns: scan it again"
-        )
+    check_covered(result, table, "synthetic table")
     by_name = {column.name: column for column in metadata.columns}
     explained = tuple(f for f in result.findings if excused(f, by_name.get(f.column), tolerated_types, synthetic=True))
     real = {

@@ -22,9 +22,14 @@ BLANKS = r"[\x{0009}-\x{000D}\x{0020}\x{00A0}\x{2007}\x{200B}-\x{200D}\x{202F}\x
 _MAX_DOUBLE = 1.7976931348623157e308
 
 
+def whole(pattern: str) -> str:
+    """An anchored pattern that ends at the very end: in Java, ``$`` also matches before a last line separator."""
+    return f"{pattern.removesuffix('$')}\\z"
+
+
 def bare(text: ir.StringValue) -> ir.StringValue:
     """Text without blanks, NBSP and zero-width characters at its ends."""
-    return text.re_replace(f"^{BLANKS}|{BLANKS}$", "")
+    return text.re_replace(whole(f"^{BLANKS}|{BLANKS}$"), "")
 
 
 def without_nulls(text: ir.StringValue, null_tokens: tuple[str, ...]) -> ir.StringValue:
@@ -59,13 +64,13 @@ def _boolean(text: ir.StringValue, spec: TableSpec) -> ir.Value:
 
 
 def _integer(text: ir.StringValue, spec: TableSpec, sign: str | None) -> ir.Value:
-    fits = text.re_search(number_pattern(spec.csv, integer=True, sign=sign))
-    whole = _without_sign(text, sign).re_replace(f"{character_class(spec.csv.decimal)}0*$", "")
-    return ibis.cases((fits, _ungrouped(whole, spec).try_cast("int64")), else_=ibis.null("int64"))
+    fits = text.re_search(whole(number_pattern(spec.csv, integer=True, sign=sign)))
+    digits = _without_sign(text, sign).re_replace(whole(f"{character_class(spec.csv.decimal)}0*$"), "")
+    return ibis.cases((fits, _ungrouped(digits, spec).try_cast("int64")), else_=ibis.null("int64"))
 
 
 def _decimal(text: ir.StringValue, spec: TableSpec, sign: str | None) -> ir.Value:
-    fits = text.re_search(number_pattern(spec.csv, integer=False, sign=sign))
+    fits = text.re_search(whole(number_pattern(spec.csv, integer=False, sign=sign)))
     plain = _ungrouped(_without_sign(text, sign), spec)
     if spec.csv.decimal != ".":
         plain = plain.replace(spec.csv.decimal, ".")
@@ -85,9 +90,9 @@ def _ungrouped(text: ir.StringValue, spec: TableSpec) -> ir.StringValue:
 
 def _moment(text: ir.StringValue, column: ColumnPlan, spec: TableSpec) -> ir.Value:
     kind = "date" if column.spec.type is ColumnType.date else "timestamp"
-    branches = [(text.re_search(pattern.regex), _by_format(text, pattern)) for pattern in column.dates]
+    branches = [(text.re_search(whole(pattern.regex)), _by_format(text, pattern)) for pattern in column.dates]
     if spec.iso_dates or not column.dates:
-        branches.append((text.re_search(ISO_DATE if kind == "date" else ISO_DATETIME), _by_iso(text, kind)))
+        branches.append((text.re_search(whole(ISO_DATE if kind == "date" else ISO_DATETIME)), _by_iso(text, kind)))
     # tried in order: the first format that gives an existing moment
     tried = [ibis.cases((fits, moment.cast(kind)), else_=ibis.null(kind)) for fits, moment in branches]
     return tried[0] if len(tried) == 1 else ibis.coalesce(*tried)
@@ -96,11 +101,11 @@ def _moment(text: ir.StringValue, column: ColumnPlan, spec: TableSpec) -> ir.Val
 def _by_iso(text: ir.StringValue, kind: str) -> ir.Value:
     if kind == "date":
         return text.substr(0, 10).try_cast("date")
-    return text.re_replace("(Z|[+]00:?00|[+]00)$", "").replace("T", " ").try_cast("timestamp")
+    return text.re_replace(whole("(Z|[+]00:?00|[+]00)$"), "").replace("T", " ").try_cast("timestamp")
 
 
 def _by_format(text: ir.StringValue, pattern: DatePattern) -> ir.Value:
-    part = {name: text.re_extract(pattern.regex, number) for name, number in pattern.groups.items()}
+    part = {name: text.re_extract(whole(pattern.regex), number) for name, number in pattern.groups.items()}
     day = _joined("-", [_year(part), _month(part), _two(part["d"]) if "d" in part else ibis.literal("01")])
     if not pattern.has_time:
         return day.try_cast("timestamp")

@@ -106,14 +106,39 @@ def accept_step(spec: TableSpec, dialect: str = "duckdb") -> Step:
 def apply_step(spec: TableSpec, statistics: Statistics, dialect: str = "duckdb") -> Step:
     """`accepted` -> `applied`: first occurrences only, clipped and imputed."""
     table = ibis.table({**typed_schema(spec), "_repeat": "int64"}, name="accepted")
-    values = {c.name: _applied(table[c.name], c, statistics.columns.get(c.name)) for c in spec.columns}
+    values = {}
+    for column in spec.columns:
+        fitted = statistics.columns.get(column.name, ColumnStatistics())
+        bounds = (_literal(value, column) for value in (fitted.low, fitted.high, fitted.fill))
+        values[column.name] = _applied(table[column.name], *bounds)
     return Step("applied", to_sql(table.filter(table._repeat == 0).select("_row", **values), dialect))
+
+
+def apply_fitted_step(spec: TableSpec, dialect: str = "pyspark") -> Step:
+    """`accepted`, `fitted` -> `applied`: as `apply_step`, with the values of the one row of `fitted`.
+
+    For an engine that fits and applies in one go: `fitted` has ``_low_<name>``, ``_high_<name>`` and ``_fill_<name>``
+    of every column that clips or imputes, NULL where there is none.
+    """
+    types = {c.name: _SQL_TYPE[c.spec.type] for c in spec.columns if c.is_fitted}
+    parts = {f"_{part}_{name}": kind for name, kind in types.items() for part in ("low", "high", "fill")}
+    table = ibis.table({**typed_schema(spec), "_repeat": "int64"}, name="accepted")
+    table = table.filter(table._repeat == 0)
+    joined = table.cross_join(ibis.table(parts, name="fitted")) if parts else table
+    values = {c.name: _fitted_value(joined, c) for c in spec.columns}
+    return Step("applied", to_sql(joined.select("_row", **values), dialect))
+
+
+def _fitted_value(joined: ir.Table, column: ColumnPlan) -> ir.Value:
+    clip, impute = column.spec.clip, column.spec.nulls is NullPolicy.impute
+    low, high = (joined[f"_{part}_{column.name}"] if clip else None for part in ("low", "high"))
+    return _applied(joined[column.name], low, high, joined[f"_fill_{column.name}"] if impute else None)
 
 
 def check_step(spec: TableSpec, dialect: str = "duckdb") -> Step:
     """`applied` -> `checked`: `_reason`, the first constraint the final row breaks, or NULL."""
     table = ibis.table(typed_schema(spec), name="applied")
-    changed = {c.name for c in spec.columns if c.spec.clip or c.spec.nulls is NullPolicy.impute}
+    changed = {c.name for c in spec.columns if c.is_fitted}
     by_row = [c for c in spec.constraints if c.kind is not ConstraintKind.unique and changed & set(c.used_columns)]
     checked = table.mutate(_reason=_first([(_broken(table, constraint), constraint.label) for constraint in by_row]))
     for constraint in spec.constraints:
@@ -184,14 +209,11 @@ def _broken(table: ir.Table, constraint: ConstraintSpec) -> ir.BooleanValue:
     return (table[constraint.total].cast("float64") - total).abs() > constraint.tolerance + 1e-9
 
 
-def _applied(value: ir.Value, column: ColumnPlan, fitted: ColumnStatistics | None) -> ir.Value:
-    if fitted is None:
-        return value
-    if fitted.low is not None and fitted.high is not None:
-        low, high = (_literal(bound, column) for bound in (fitted.low, fitted.high))
+def _applied(value: ir.Value, low: ir.Value | None, high: ir.Value | None, fill: ir.Value | None) -> ir.Value:
+    if low is not None and high is not None:
         value = ibis.cases((value < low, low), (value > high, high), else_=value)
-    return value if fitted.fill is None else ibis.coalesce(value, _literal(fitted.fill, column))
+    return value if fill is None else ibis.coalesce(value, fill)
 
 
-def _literal(value: object, column: ColumnPlan) -> ir.Value:
-    return ibis.literal(value).cast(_SQL_TYPE[column.spec.type])
+def _literal(value: object, column: ColumnPlan) -> ir.Value | None:
+    return None if value is None else ibis.literal(value).cast(_SQL_TYPE[column.spec.type])

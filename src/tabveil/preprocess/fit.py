@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from typing import Any
 
 import duckdb
@@ -11,13 +10,14 @@ import ibis.expr.types as ir
 
 from tabveil.errors import SchemaError
 from tabveil.ingest.text import SIGNS, character_class, number_pattern
+from tabveil.preprocess.cells import whole
 from tabveil.preprocess.compile import to_sql, typed_schema
 from tabveil.preprocess.database import fetch_row
+from tabveil.preprocess.spark_job import CATEGORY, DECIMAL, INTEGER, MOMENT, Ask, fit_ordered, positions, quantiles
 from tabveil.preprocess.spec import ColumnPlan, TableSpec
-from tabveil.preprocess.statistics import ColumnStatistics, Statistics, round_to, rounding_step
+from tabveil.preprocess.statistics import ColumnStatistics, Statistics
 from tabveil.schema import ColumnType, NullPolicy
 
-_EPOCH = datetime.datetime(1970, 1, 1)
 _PERCENT = "%"
 
 
@@ -43,7 +43,7 @@ def _sign(connection: duckdb.DuckDBPyConnection, table: ir.Table, column: Column
     text = table[column.name]
     patterns = {"plain": number_pattern(spec.csv, integer=False)}
     patterns |= {f"sign_{i}": number_pattern(spec.csv, integer=False, sign=sign) for i, sign in enumerate(SIGNS)}
-    fits = {name: text.re_search(pattern) for name, pattern in patterns.items()}
+    fits = {name: text.re_search(whole(pattern)) for name, pattern in patterns.items()}
     counts = _aggregate(connection, table, {name: fit.sum() for name, fit in fits.items()})
     plain = counts["plain"] or 0
     # a bare number fits every pattern, whatever the sign
@@ -53,25 +53,100 @@ def _sign(connection: duckdb.DuckDBPyConnection, table: ir.Table, column: Column
     return found[0]
 
 
+def asks(spec: TableSpec) -> list[Ask]:
+    """What the columns that clip or impute want to know."""
+    return [
+        Ask(c.name, _kind(c), c.spec.clip, c.spec.nulls is NullPolicy.impute, c.spec.minimum, c.spec.maximum)
+        for c in spec.columns
+        if c.is_fitted
+    ]
+
+
+def fit_levels(spec: TableSpec) -> list[float]:
+    """The quantiles of an ordered column: lower bound, median, upper bound."""
+    low, high = spec.clip_quantiles
+    return [low, 0.5, high]
+
+
 def fit_statistics(connection: duckdb.DuckDBPyConnection, spec: TableSpec, signs: dict[str, str]) -> Statistics:
     """Clip bounds and fills of the columns that ask for them, over the first occurrences in `accepted`.
 
     Raises:
         SchemaError: a column to impute holds no value at all.
     """
-    table = ibis.table({**typed_schema(spec), "_repeat": "int64"}, name="accepted")
-    table = table.filter(table._repeat == 0)
-    asked = [column for column in spec.columns if column.spec.clip or column.spec.nulls is NullPolicy.impute]
-    ordered = [column for column in asked if column.is_numeric or column.is_temporal]
-    quantiles = _quantiles(connection, table, ordered, spec)
-    columns = {}
-    for column in asked:
-        if column in ordered:
-            fitted = _ordered_statistics(column, *quantiles[column.name])
-        else:
-            fitted = _mode_statistics(connection, table, column)
-        columns[column.name] = fitted
+    wanted = asks(spec)
+    fitted = _fit_ordered(connection, spec, [ask for ask in wanted if ask.kind != CATEGORY])
+    for ask in wanted:
+        if ask.kind == CATEGORY:
+            row = fetch_row(connection, mode_query(spec, ask.name))
+            fitted[ask.name] = {"fill": row[0], "fill_kind": "mode"} if row else {}
+    require_fitted([ask.name for ask in wanted if ask.impute and not fitted[ask.name]])
+    return statistics_of(spec, {ask.name: fitted[ask.name] for ask in wanted}, signs)
+
+
+def statistics_of(spec: TableSpec, fitted: dict[str, dict[str, Any]], signs: dict[str, str]) -> Statistics:
+    """Fitted values as `Statistics`; a text column's are secret."""
+    text = {column.name for column in spec.columns if column.spec.type is ColumnType.string}
+    columns = {name: ColumnStatistics(**values, secret=name in text) for name, values in fitted.items()}
     return Statistics(columns, signs)
+
+
+def require_fitted(unfit: list[str]) -> None:
+    """Refuse columns to impute that hold nothing to impute from.
+
+    Raises:
+        SchemaError: there is one.
+    """
+    if unfit:
+        names = ", ".join(f"dataset.columns.{name}" for name in unfit)
+        raise SchemaError(
+            f"{names} must hold values to impute from, however all are missing: set nulls: keep, or drop the column"
+        )
+
+
+def mode_query(spec: TableSpec, name: str, dialect: str = "duckdb") -> str:
+    """SQL of the most frequent value of a column of `accepted`; of equally frequent ones the smallest."""
+    table = _accepted(spec)
+    value = table[name]
+    counted = table.filter(value.notnull()).group_by(value=value).aggregate(frequency=lambda t: t.count())
+    return to_sql(counted.order_by([counted.frequency.desc(), counted.value.asc()]).limit(1), dialect)
+
+
+def value_query(spec: TableSpec, ask: Ask, dialect: str = "duckdb") -> str:
+    """SQL of an ordered column of `accepted` as float64 `value`; a moment's day in seconds since 1970."""
+    table = _accepted(spec)
+    value = table[ask.name]
+    number = value.cast("date").cast("timestamp").epoch_seconds() if ask.kind == MOMENT else value
+    return to_sql(table.select(value=number.cast("float64")), dialect)
+
+
+def _accepted(spec: TableSpec) -> ir.Table:
+    table = ibis.table({**typed_schema(spec), "_repeat": "int64"}, name="accepted")
+    return table.filter(table._repeat == 0)
+
+
+def _kind(column: ColumnPlan) -> str:
+    if column.is_numeric:
+        return INTEGER if column.spec.type is ColumnType.integer else DECIMAL
+    return MOMENT if column.is_temporal else CATEGORY
+
+
+def _fit_ordered(
+    connection: duckdb.DuckDBPyConnection, spec: TableSpec, wanted: list[Ask]
+) -> dict[str, dict[str, Any]]:
+    return {ask.name: _ordered(connection, spec, ask) for ask in wanted}
+
+
+def _ordered(connection: duckdb.DuckDBPyConnection, spec: TableSpec, ask: Ask) -> dict[str, Any]:
+    """From exact ranks, so that every engine interpolates between the same two values; empty without any value."""
+    query, levels = value_query(spec, ask), fit_levels(spec)
+    (count,) = fetch_row(connection, f"SELECT count(value) FROM ({query})")  # noqa: S608
+    if not count:
+        return {}
+    ranks = positions(count, levels)
+    shares = ", ".join(repr((rank + 0.5) / count) for rank in ranks)  # half a rank away from any rounding
+    (values,) = fetch_row(connection, f"SELECT quantile_disc(value, [{shares}]) FROM ({query})")  # noqa: S608
+    return fit_ordered(ask, *quantiles(count, levels, dict(zip(ranks, values, strict=True))))
 
 
 def _aggregate(
@@ -80,68 +155,3 @@ def _aggregate(
     if not measures:
         return {}
     return dict(zip(measures, fetch_row(connection, to_sql(table.aggregate(**measures))), strict=True))
-
-
-def _quantiles(
-    connection: duckdb.DuckDBPyConnection, table: ir.Table, columns: list[ColumnPlan], spec: TableSpec
-) -> dict[str, tuple[float | None, float | None, float | None]]:
-    """(low, median, high) of each column; moments in seconds since 1970."""
-    low, high = spec.clip_quantiles
-    measures = {}
-    for column in columns:
-        value = table[column.name]
-        number = value.cast("timestamp").epoch_seconds() if column.is_temporal else value
-        for part, level in (("low", low), ("median", 0.5), ("high", high)):
-            measures[f"{part}_{column.name}"] = number.cast("float64").quantile(level)
-    found = _aggregate(connection, table, measures)
-    return {c.name: (found[f"low_{c.name}"], found[f"median_{c.name}"], found[f"high_{c.name}"]) for c in columns}
-
-
-def _ordered_statistics(
-    column: ColumnPlan, low: float | None, median: float | None, high: float | None
-) -> ColumnStatistics:
-    if low is None or median is None or high is None:
-        return _nothing_to_fit(column)
-    fill = _fill(column, median, rounding_step(low, high)) if column.spec.nulls is NullPolicy.impute else None
-    bounds: tuple[Any, Any] = (None, None)
-    if column.spec.clip:
-        step = rounding_step(low, high)
-        bounds = (_number(column, round_to(low, step, "down"), -1), _number(column, round_to(high, step, "up"), 1))
-    return ColumnStatistics(*bounds, fill, None if fill is None else "median")
-
-
-def _nothing_to_fit(column: ColumnPlan) -> ColumnStatistics:
-    if column.spec.nulls is NullPolicy.impute:
-        raise SchemaError(
-            f"dataset.columns.{column.name} must hold values to impute from, however all are missing: "
-            "set nulls: keep, or drop the column"
-        )
-    return ColumnStatistics()
-
-
-def _fill(column: ColumnPlan, median: float, step: float) -> int | float | str:
-    if column.is_temporal:
-        day = (_EPOCH + datetime.timedelta(seconds=median)).date()
-        return day.isoformat()
-    value = round_to(median, step)
-    low = column.spec.minimum if column.spec.minimum is not None else value
-    high = column.spec.maximum if column.spec.maximum is not None else value
-    return _number(column, min(max(value, low), high), 0)
-
-
-def _number(column: ColumnPlan, value: float, direction: int) -> int | float:
-    """A decimal as it is; for an integer column the next whole number down (-1), nearest (0) or up (1)."""
-    if column.spec.type is ColumnType.decimal:
-        return value
-    return int({-1: value // 1, 0: round(value), 1: -(-value // 1)}[direction])
-
-
-def _mode_statistics(connection: duckdb.DuckDBPyConnection, table: ir.Table, column: ColumnPlan) -> ColumnStatistics:
-    """The most frequent value; of equally frequent ones the smallest."""
-    value = table[column.name]
-    counted = table.filter(value.notnull()).group_by(value=value).aggregate(frequency=lambda t: t.count())
-    top = counted.order_by([counted.frequency.desc(), counted.value.asc()]).limit(1)
-    row = fetch_row(connection, to_sql(top))
-    if not row:
-        return _nothing_to_fit(column)
-    return ColumnStatistics(fill=row[0], fill_kind="mode", secret=column.spec.type is ColumnType.string)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-import duckdb
 import pandas as pd
 
 from tabveil.ingest.names import unique_names
-from tabveil.preprocess.database import fetch_row
 from tabveil.preprocess.spec import ColumnPlan, TableSpec
 from tabveil.preprocess.statistics import Statistics
 from tabveil.schema import ColumnType, SDType
@@ -17,13 +15,17 @@ EXACT_INTEGER = 2**53  # float64 tells whole numbers apart up to here
 
 
 def describe(
-    connection: duckdb.DuckDBPyConnection,
     table: pd.DataFrame,
     spec: TableSpec,
     counts: dict[str, Any],
     statistics: Statistics,
+    bad_values: dict[str, int],
 ) -> dict[str, Any]:
-    """Columns, counts and fitted statistics of a finished run as JSON: no category and no row's value."""
+    """Columns, counts and fitted statistics of a finished run as JSON: no category and no row's value.
+
+    Args:
+        bad_values: values of any read row that did not fit their type, per column that has some.
+    """
     _, collisions = unique_names([column.header for column in spec.columns])
     profile: dict[str, Any] = {
         "dataset": spec.dataset,
@@ -33,7 +35,7 @@ def describe(
         "fitted": statistics.to_dict(),
     }
     if not spec.reject_bad_values:
-        profile["bad_values_made_null"] = _bad_values(connection, spec)
+        profile["bad_values_made_null"] = bad_values
     return profile
 
 
@@ -59,13 +61,3 @@ def _rounded(table: pd.DataFrame, column: ColumnPlan) -> dict[str, int]:
     values = table[column.name]
     num_large = int(((values > EXACT_INTEGER) | (values < -EXACT_INTEGER)).sum())
     return {"beyond_exact": num_large} if num_large else {}
-
-
-def _bad_values(connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> dict[str, int]:
-    """Values of any read row that did not fit their type and became missing, per column that has some."""
-    names = [column.name for column in spec.columns if column.spec.type is not ColumnType.string]
-    if not names:
-        return {}
-    measures = ", ".join(f'count(*) FILTER ("_given_{name}" AND "{name}" IS NULL)' for name in names)
-    found = fetch_row(connection, f"SELECT {measures} FROM typed")  # noqa: S608
-    return {name: int(count) for name, count in zip(names, found, strict=True) if count}

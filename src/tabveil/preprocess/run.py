@@ -1,7 +1,8 @@
-"""Preprocessing from file to table: load, compile, run on DuckDB, count."""
+"""Preprocessing from file to table: load, let an engine run the compiled steps, count."""
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,18 +11,20 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 
-from tabveil.config import DatasetConfig, PreprocessConfig
+from tabveil.config import DatasetConfig, Engine, PreprocessConfig
 from tabveil.errors import SchemaError, TooManyRejectedError
 from tabveil.ingest.reader import RawTable, load_raw
-from tabveil.preprocess import compile as steps
 from tabveil.preprocess.database import database, fetch_row
-from tabveil.preprocess.fit import fit_signs, fit_statistics
+from tabveil.preprocess.duckdb_engine import run_on_duckdb
+from tabveil.preprocess.local_spark import run_locally
+from tabveil.preprocess.outcome import Outcome
 from tabveil.preprocess.profile import describe
+from tabveil.preprocess.spark_engine import RunJob, run_on_spark
 from tabveil.preprocess.spec import TableSpec, table_spec
-from tabveil.preprocess.statistics import Statistics
 from tabveil.schema import ColumnType
 
 MALFORMED = "malformed line"
+JOBS: dict[Engine, RunJob | None] = {Engine.duckdb: None, Engine.spark: run_locally}
 _SHOWN_REASONS = 10
 
 
@@ -44,85 +47,55 @@ class PreprocessResult:
     sql: str
 
 
-def preprocess(raw_path: Path, dataset: DatasetConfig, options: PreprocessConfig) -> PreprocessResult:
+def preprocess(
+    raw_path: Path, dataset: DatasetConfig, options: PreprocessConfig, run_job: RunJob | None = None
+) -> PreprocessResult:
     """Normalise a raw file to the declared table.
+
+    Args:
+        run_job: who runs the Spark job; by default `options.engine` decides.
 
     Raises:
         UnreadableFileError: the file cannot be read in the declared format, dialect or encoding.
         SchemaError: a declared column is missing, an undeclared one is there, or no row is left.
         TooManyRejectedError: the rejected share is above `max_rejected_fraction`.
-        ConfigError: a date format, a token list or a constraint cannot be used.
+        ConfigError: a date format, a token list or a constraint cannot be used; Spark is not installed.
+        ProcessingError: Spark failed.
+        TabVeilError: whatever `run_job` raises.
     """
-    with database() as connection:
+    job = run_job or JOBS[options.engine]
+    with tempfile.TemporaryDirectory(prefix="tabveil-") as folder, database() as connection:
         raw = load_raw(connection, raw_path, dataset.source.format, dataset.csv, name=dataset.source.key)
         spec = table_spec(raw, dataset, options)
-        made, statistics = _run_steps(connection, raw, spec)
-        counts = _counts(connection, raw)
+        outcome = (
+            run_on_duckdb(connection, raw, spec)
+            if job is None
+            else run_on_spark(connection, raw, spec, Path(folder), job)
+        )
+        counts = _counts(connection, raw, outcome)
         _check_rejected(counts, dataset, options)
         table = _table(connection, spec)
         return PreprocessResult(
             table=table,
             quarantine=_quarantine(connection, raw, spec),
-            profile=describe(connection, table, spec, counts, statistics),
-            sql=_script(spec, made),
+            profile=describe(table, spec, counts, outcome.statistics, outcome.bad_values),
+            sql=outcome.sql,
         )
 
 
-def _run_steps(
-    connection: duckdb.DuckDBPyConnection, raw: RawTable, spec: TableSpec
-) -> tuple[list[steps.Step], Statistics]:
-    """Fit and apply. Each table is dropped once the next one stands; `judged`'s reasons are kept."""
-    made: list[steps.Step] = []
-
-    def run(step: steps.Step, *done: str) -> None:
-        connection.execute(step.statement())
-        made.append(step)
-        for table in done:
-            connection.execute(f'DROP TABLE "{table}"')
-
-    run(steps.bare_step(spec, raw.table))
-    run(steps.trim_step(spec), "bare")
-    signs = fit_signs(connection, spec)
-    run(steps.type_step(spec, signs), "trimmed")
-    run(steps.judge_step(spec))
-    run(steps.accept_step(spec))
-    statistics = fit_statistics(connection, spec, signs)
-    run(steps.apply_step(spec, statistics))
-    run(steps.check_step(spec), "applied")
-    return made, statistics
-
-
-def _script(spec: TableSpec, made: list[steps.Step]) -> str:
-    """The statements as one text with a header."""
-    head = (
-        f"-- TabVeil preprocessing: dataset {spec.dataset}, {len(spec.columns)} columns, DuckDB dialect.\n"
-        "-- Reads table raw (_row: 1-based record number; c1, c2, ...: text of each cell in file order).\n"
-        "-- The result: the rows of table checked whose _reason is null, ordered by _row.\n"
-        "-- Numbers in step 'applied' are fitted; run the statements in this order.\n"
-    )
-    numbered = (f"\n-- {n} of {len(made)}: {step.name}\n{step.statement()};\n" for n, step in enumerate(made, start=1))
-    return head + "".join(numbered)
-
-
-_REASONS = (
-    "SELECT _row, _reason FROM judged WHERE _reason IS NOT NULL "
-    "UNION ALL SELECT _row, _reason FROM checked WHERE _reason IS NOT NULL"
-)
-
-
-def _counts(connection: duckdb.DuckDBPyConnection, raw: RawTable) -> dict[str, Any]:
+def _counts(connection: duckdb.DuckDBPyConnection, raw: RawTable, outcome: Outcome) -> dict[str, Any]:
     """read, kept, duplicates, rejected, rejected_by_reason, malformed."""
-    grouped = connection.execute(f"SELECT _reason, count(*) FROM ({_REASONS}) GROUP BY _reason").fetchall()  # noqa: S608
+    grouped = connection.execute("SELECT _reason, count(*) FROM rejected GROUP BY _reason").fetchall()
     by_reason = {reason: int(count) for reason, count in grouped}
     if raw.num_malformed:
         by_reason[MALFORMED] = raw.num_malformed
     counts: dict[str, Any] = {
         "read": raw.num_rows,
         "malformed": raw.num_malformed,
-        "duplicates": fetch_row(connection, "SELECT count(*) FROM accepted WHERE _repeat > 0")[0],
+        "duplicates": outcome.num_duplicates,
         "rejected": sum(by_reason.values()),
         "rejected_by_reason": dict(sorted(by_reason.items())),
-        "kept": fetch_row(connection, "SELECT count(*) FROM checked WHERE _reason IS NULL")[0],
+        "kept": fetch_row(connection, "SELECT count(*) FROM kept")[0],
     }
     if counts["read"] != counts["kept"] + counts["duplicates"] + counts["rejected"]:
         raise SchemaError(f"every row must be accounted for, however: {counts}")
@@ -152,7 +125,7 @@ def _reason_table(counts: dict[str, Any]) -> str:
 def _table(connection: duckdb.DuckDBPyConnection, spec: TableSpec) -> pd.DataFrame:
     """The kept rows with canonical dtypes."""
     names = ", ".join(f'"{name}"' for name in spec.names)
-    query = f"SELECT {names} FROM checked WHERE _reason IS NULL ORDER BY _row"  # noqa: S608 - snake_case names
+    query = f"SELECT {names} FROM kept ORDER BY _row"  # noqa: S608 - snake_case names
     arrow: pa.Table = connection.sql(query).to_arrow_table()
     return pd.DataFrame(
         {c.name: _series(arrow.column(c.name), c.spec.type) for c in spec.columns}, index=pd.RangeIndex(arrow.num_rows)
@@ -174,7 +147,7 @@ def _quarantine(connection: duckdb.DuckDBPyConnection, raw: RawTable, spec: Tabl
     nothing = ", ".join("NULL" for _ in spec.columns)
     query = (
         f"SELECT r._row, q._reason, {cells}, CAST(NULL AS VARCHAR) AS _line "  # noqa: S608 - our names
-        f"FROM {raw.table} r JOIN ({_REASONS}) q ON r._row = q._row "
+        f"FROM {raw.table} r JOIN rejected q ON r._row = q._row "
         f"UNION ALL SELECT _row, '{MALFORMED}', {nothing}, _line FROM {raw.malformed_table} ORDER BY 1"
     )
     arrow: pa.Table = connection.sql(query).to_arrow_table()

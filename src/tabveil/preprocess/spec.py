@@ -16,7 +16,7 @@ from tabveil.errors import ConfigError, SchemaError
 from tabveil.ingest.dates import DatePattern, compile_format
 from tabveil.ingest.names import unique_names
 from tabveil.ingest.reader import RawTable
-from tabveil.schema import ColumnSpec, ColumnType, ConstraintKind, ConstraintSpec
+from tabveil.schema import ColumnSpec, ColumnType, ConstraintKind, ConstraintSpec, NullPolicy
 
 _VALUE_SIGNS = re.compile(r"[\d@]")  # an undeclared header with one may be a value of a file without a header line
 _DROPPED = "{type: string, policy: {action: drop}}"
@@ -43,6 +43,11 @@ class ColumnPlan:
     def is_temporal(self) -> bool:
         """Whether values are dates or datetimes."""
         return self.spec.type in _TEMPORAL
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether values are clipped or imputed with what is fitted."""
+        return self.spec.clip or self.spec.nulls is NullPolicy.impute
 
 
 @dataclass(frozen=True)

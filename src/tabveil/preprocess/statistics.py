@@ -7,11 +7,8 @@ here, but `to_dict`, which goes into the profile, shows only that it exists.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import Any
-
-_SMALLEST_STEP = 1e-300  # below it, a range is no range: its thousandth is not a number one can divide by
 
 
 @dataclass(frozen=True)
@@ -51,18 +48,3 @@ class Statistics:
     def to_dict(self) -> dict[str, Any]:
         """JSON-able, without categories."""
         return {"columns": {name: c.to_dict() for name, c in self.columns.items()}, "signs": dict(self.signs)}
-
-
-def rounding_step(low: float, high: float) -> float:
-    """The power of ten just below a thousandth of the range; 0 (no rounding) for a constant or next to constant one."""
-    part = (high - low) / 1000
-    return 10.0 ** math.floor(math.log10(part)) if part > _SMALLEST_STEP and math.isfinite(part) else 0.0
-
-
-def round_to(value: float, step: float, direction: str = "nearest") -> float:
-    """`value` as a multiple of `step`; `direction` is "nearest", "down" or "up"."""
-    if step == 0:
-        return float(value)
-    quotient = value / step
-    whole = {"nearest": round(quotient), "down": math.floor(quotient), "up": math.ceil(quotient)}[direction]
-    return float(whole * step) if step >= 1 else round(whole * step, max(0, -round(math.log10(step))))

@@ -23,6 +23,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from tabveil.artifacts import Artifacts, write_json
+from tabveil.aws.charges import forget
 from tabveil.cli import process_border
 from tabveil.config import Config, known_settings, load_config, project_root
 from tabveil.errors import ConfigError
@@ -70,6 +71,7 @@ def stage_app(name: str, run: StageRun) -> Callable[[], None]:
             )
         root = project_root()
         config = load_config(cfg, dataset_option=HydraConfig.get().runtime.choices["dataset"])
+        forget(root, name)
         run(config, Artifacts(root / "artifacts"))
         write_json(timings_dir(root) / f"{name}.json", {"stage": name, "seconds": time.perf_counter() - _STARTED})
 

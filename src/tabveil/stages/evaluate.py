@@ -29,6 +29,7 @@ from tabveil.artifacts import (
     write_json,
     write_text,
 )
+from tabveil.aws.charges import cost_metrics
 from tabveil.config import Config, project_root
 from tabveil.errors import ArtifactError, GateError, ScanIncompleteError
 from tabveil.evaluation import Evaluation, ReportContext, Verdict, evaluate, judge, render_report, write_plots
@@ -173,7 +174,7 @@ def track(
     run_id = tracker.resume(trained["run_id"])
     with tracker.closing(run_id, failed=not passed):
         tracker.log_params(run_id, EVALUATION_GROUPS)
-        tracker.log_metrics(run_id, evaluation.metrics)
+        tracker.log_metrics(run_id, {**evaluation.metrics, **cost_metrics(project_root())})
         tracker.log_files(run_id, {artifacts.report: "", artifacts.plots: "plots"})
         tracker.log_json(run_id, gate, artifacts.gate.name)
         tracker.set_tag(run_id, "gate", "passed" if passed else "failed")

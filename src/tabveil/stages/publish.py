@@ -12,6 +12,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tabveil.artifacts import Artifacts, read_json, require, write_json
+from tabveil.aws.charges import record, s3_charge
 from tabveil.config import Config, project_root
 from tabveil.errors import ArtifactError, GateError
 from tabveil.evaluation.gate import Verdict
@@ -30,6 +31,7 @@ def run(config: Config, artifacts: Artifacts) -> None:
     prefix = f"{environment.output_prefix}{config.dataset.name}/{sha256_of_files(files)[:16]}/"
     with connect(environment, project_root()) as store:
         manifest = store.publish(environment.output_bucket, prefix, files)
+        record(project_root(), "publish", environment, [s3_charge(environment.prices, store.requests)])
     write_json(artifacts.published, manifest)
 
 

@@ -8,6 +8,7 @@ Fails when: the object is missing, empty, not of the declared format, larger tha
 from __future__ import annotations
 
 from tabveil.artifacts import Artifacts, atomic, write_json
+from tabveil.aws.charges import record, s3_charge
 from tabveil.config import Config, project_root
 from tabveil.ingest.inspect import check_readable
 from tabveil.stages.app import stage_app
@@ -29,6 +30,7 @@ def run(config: Config, artifacts: Artifacts) -> None:
             sha256=source.sha256,
         )
         check_readable(temporary, source.format, f"s3://{info.bucket}/{info.key}")
+        record(project_root(), "pull", environment, [s3_charge(environment.prices, store.requests)])
     write_json(
         artifacts.source,
         {

@@ -4,7 +4,7 @@
 """
 
 from tabveil.storage.connection import connect, seed_landing
-from tabveil.storage.object_store import ObjectInfo
+from tabveil.storage.object_store import ObjectInfo, Rules
 from tabveil.storage.s3 import S3Store
 
-__all__ = ["ObjectInfo", "S3Store", "connect", "seed_landing"]
+__all__ = ["ObjectInfo", "Rules", "S3Store", "connect", "seed_landing"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,7 +18,7 @@ from botocore.exceptions import BotoCoreError
 from tabveil.config import DatasetConfig, EnvironmentConfig
 from tabveil.errors import ArtifactError, ConfigError, ObjectNotFoundError
 from tabveil.storage.embedded import EmbeddedS3, Endpoint
-from tabveil.storage.object_store import ObjectInfo
+from tabveil.storage.object_store import ObjectInfo, Rules
 from tabveil.storage.s3 import S3Store
 from tabveil.storage.upload import file_sha256
 
@@ -42,12 +43,12 @@ def connect(environment: EnvironmentConfig, root: Path) -> Iterator[S3Store]:
     """
     if environment.embedded_s3:
         with EmbeddedS3(root / EMBEDDED_FOLDER, environment.wait_seconds) as endpoint:
-            store = S3Store(_embedded_client(endpoint, environment.region))
-            for bucket in (environment.landing_bucket, environment.work_bucket, environment.output_bucket):
+            store = _store(_embedded_client(endpoint, environment.region), environment)
+            for bucket in sorted(rules_of(environment).buckets):
                 store.ensure_bucket(bucket)
             yield store
     else:
-        store = S3Store(_configured_client(environment))
+        store = _store(_configured_client(environment), environment)
         refuse_foreign(store.endpoint_url, environment.name)
         yield store
 
@@ -80,6 +81,26 @@ def seed_landing(
     except ObjectNotFoundError:
         pass  # nothing there yet
     return store.put_version(environment.landing_bucket, source.key, path)
+
+
+def rules_of(environment: EnvironmentConfig) -> Rules:
+    """The environment's three buckets, and the encryption and tags of what is written there.
+
+    Raises:
+        ConfigError: more tags than S3 takes.
+    """
+    buckets = (environment.landing_bucket, environment.work_bucket, environment.output_bucket)
+    return Rules(frozenset(buckets), environment.kms_key_id, environment.tags)
+
+
+def _store(client: Any, environment: EnvironmentConfig) -> S3Store:
+    requests: Counter[str] = Counter()
+
+    def count(model: Any, **_: Any) -> None:
+        requests[model.name] += 1
+
+    client.meta.events.register("before-call.s3", count)
+    return S3Store(client, rules_of(environment), requests)
 
 
 def _embedded_client(endpoint: Endpoint, region: str) -> Any:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import random
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,6 +13,7 @@ from botocore.exceptions import (
     ClientError,
     ConnectTimeoutError,
     EndpointConnectionError,
+    HTTPClientError,
     NoCredentialsError,
     PartialCredentialsError,
     ProxyConnectionError,
@@ -21,21 +24,34 @@ from tabveil.errors import ChecksumError, ObjectExistsError, ObjectNotFoundError
 NOT_FOUND_CODES = {"404", "NotFound", "NoSuchKey", "NoSuchBucket", "NoSuchVersion", "NoSuchUpload"}
 TAKEN_CODES = {"412", "PreconditionFailed", "ConditionalRequestConflict"}
 CHECKSUM_CODES = {"BadDigest", "InvalidDigest", "XAmzContentSHA256Mismatch", "XAmzContentChecksumMismatch"}
-REFUSED_CODES = {
-    "401",
-    "403",
-    "AccessDenied",
-    "ExpiredToken",
-    "InvalidAccessKeyId",
-    "InvalidToken",
-    "SignatureDoesNotMatch",
-}
+REFUSED_CODES = {"401", "403", "AccessDenied", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch"}
+EXPIRED_CODES = {"400", "ExpiredToken", "RequestExpired", "TokenRefreshRequired"}  # 400: a HEAD answers without a code
+THROTTLED_CODES = {"SlowDown", "Throttling", "ThrottlingException", "RequestLimitExceeded", "429", "503"}
+PASSING_CODES = THROTTLED_CODES | {"InternalError", "OperationAborted", "RequestTimeout", "ServiceUnavailable"}
+PAUSE_SECONDS = 0.2
+MAX_PAUSE_SECONDS = 20.0
 WHAT_IS_MISSING = {"NoSuchBucket": "bucket", "NoSuchVersion": "version"}
 
 
 def error_code(err: ClientError) -> str:
     """The service's error code, such as ``NoSuchKey`` (a HEAD request only has the HTTP status)."""
     return str(err.response.get("Error", {}).get("Code", ""))
+
+
+def is_passing(err: BotoCoreError | ClientError) -> bool:
+    """Whether the same request may succeed a little later: a broken connection, throttling, the service's own fault."""
+    if isinstance(err, ClientError):
+        return error_code(err) in PASSING_CODES or _status(err) >= 500
+    return isinstance(err, HTTPClientError)
+
+
+def pause(attempt: int, sleep: Callable[[float], None] = time.sleep) -> None:
+    """Wait a random time, at most 0.2 s * 2^attempt and 20 s ("full jitter").
+
+    Source: M. Brooker, Exponential Backoff and Jitter, AWS Architecture Blog 2015. botocore's retry mode `standard`
+    does the same between its own attempts, on a scale of one second.
+    """
+    sleep(random.uniform(0, min(PAUSE_SECONDS * 2**attempt, MAX_PAUSE_SECONDS)))
 
 
 @contextmanager
@@ -80,9 +96,17 @@ def _from_service(err: ClientError, action: str, where: str) -> StorageError:
         return ObjectExistsError(f"{where} exists already and is never overwritten: choose another key")
     if code in CHECKSUM_CODES:
         return ChecksumError(f"{where}: the server received other bytes than were sent ({code}): try again")
+    return StorageError(f"cannot {action} {where}: {_reason(code or str(status))}")
+
+
+def _reason(code: str) -> str:
+    if code in EXPIRED_CODES:
+        return f"the credentials have expired ({code}); log in again"
+    if code in THROTTLED_CODES:
+        return f"throttled repeatedly ({code}); wait a minute and run it again"
     if code in REFUSED_CODES:
-        return StorageError(f"cannot {action} {where}: access refused ({code}); check credentials and permissions")
-    return StorageError(f"cannot {action} {where}: the service answered {code or status}")
+        return f"access refused ({code}); check credentials and permissions"
+    return f"the service answered {code}"
 
 
 def _status(err: ClientError) -> int:

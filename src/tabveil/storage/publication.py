@@ -13,21 +13,20 @@ from typing import Any
 
 from tabveil.artifacts import to_json
 from tabveil.errors import ObjectExistsError, ObjectNotFoundError, StorageError
-from tabveil.storage.failures import at_border
-from tabveil.storage.object_store import MANIFEST_NAME, ObjectInfo
-from tabveil.storage.upload import Upload, describe, is_own, prepare, send
+from tabveil.storage.object_store import MANIFEST_NAME, ObjectInfo, Rules
+from tabveil.storage.upload import Upload, delete_own, describe, is_own, prepare, send
 
 MANIFEST_VERSION = 1
 
 
-def publish(client: Any, bucket: str, prefix: str, files: Mapping[str, Path]) -> dict[str, Any]:
+def publish(client: Any, rules: Rules, bucket: str, prefix: str, files: Mapping[str, Path]) -> dict[str, Any]:
     """See `tabveil.storage.s3.S3Store.publish`."""
     _check_names(prefix, files)
-    uploads = [prepare(bucket, prefix + name, path, only_new=True) for name, path in sorted(files.items())]
+    uploads = [prepare(rules, bucket, prefix + name, path, only_new=True) for name, path in sorted(files.items())]
     with tempfile.TemporaryDirectory(prefix="tabveil-") as folder:
         path = Path(folder) / MANIFEST_NAME
         path.write_text(_manifest(prefix, uploads), encoding="utf-8")
-        manifest = prepare(bucket, prefix + MANIFEST_NAME, path, only_new=True)
+        manifest = prepare(rules, bucket, prefix + MANIFEST_NAME, path, only_new=True)
         try:
             objects = [_send_or_adopt(client, upload) for upload in uploads]
             return _publication(prefix, objects, _send_or_adopt(client, manifest))
@@ -66,21 +65,13 @@ def _withdraw(client: Any, uploads: Iterable[Upload], manifest: Upload) -> list[
             if upload is manifest and not own:
                 return []
             if own:
-                _delete(client, upload)
+                delete_own(client, upload)
         except ObjectNotFoundError:
             pass  # never arrived
         except StorageError:
             return [upload.key for upload in waiting]
         waiting.pop(0)
     return []
-
-
-def _delete(client: Any, upload: Upload) -> None:
-    """Delete the version, so that not even a delete marker stays."""
-    version_id = describe(client, upload.bucket, upload.key).version_id
-    version = {} if version_id is None else {"VersionId": version_id}
-    with at_border("delete", upload.bucket, upload.key):
-        client.delete_object(**upload.address, **version)
 
 
 def _publication(prefix: str, objects: Iterable[ObjectInfo], manifest: ObjectInfo) -> dict[str, Any]:

@@ -2,46 +2,36 @@
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any
 
-from botocore.exceptions import (
-    ClientError,
-    ConnectionClosedError,
-    FlexibleChecksumError,
-    IncompleteReadError,
-    ReadTimeoutError,
-    ResponseStreamingError,
-)
+from botocore.exceptions import ClientError
 
-from tabveil.artifacts import atomic
-from tabveil.errors import ChecksumError, ObjectTooLargeError, StorageError
+from tabveil.errors import StorageError
+from tabveil.storage.download import Wanted, fetch
 from tabveil.storage.failures import at_border, error_code
-from tabveil.storage.object_store import ObjectInfo
+from tabveil.storage.object_store import ObjectInfo, Rules
 from tabveil.storage.publication import publish
-from tabveil.storage.upload import BLOCK_BYTES, SHA256_KEY, describe, prepare, send
-
-DOWNLOAD_ATTEMPTS = 3  # botocore repeats requests, but not a body that broke off
-BROKEN_BODY = (ConnectionClosedError, IncompleteReadError, ReadTimeoutError, ResponseStreamingError)
-
-
-class _Address(NamedTuple):
-    bucket: str
-    key: str
-
-    @property
-    def uri(self) -> str:
-        return f"s3://{self.bucket}/{self.key}"
+from tabveil.storage.upload import delete_version, describe, prepare, send
 
 
 class S3Store:
-    """Buckets of versioned objects, on a boto3 S3 client (see `tabveil.storage.connection.connect`)."""
+    """Buckets of versioned objects, on a boto3 S3 client (see `tabveil.storage.connection.connect`).
 
-    def __init__(self, client: Any) -> None:
+    Every method refuses a bucket or key outside `rules` before any request: a StorageError.
+
+    Args:
+        client: boto3's.
+        rules: the environment's buckets, encryption and tags.
+        requests: filled with the number of requests by operation, where the client counts them.
+    """
+
+    def __init__(self, client: Any, rules: Rules, requests: Counter[str] | None = None) -> None:
         self._client = client
+        self._rules = rules
+        self.requests: Counter[str] = Counter() if requests is None else requests
 
     @property
     def endpoint_url(self) -> str:
@@ -60,8 +50,9 @@ class S3Store:
     ) -> ObjectInfo:
         """Download one object to `destination`: streamed, verified, all or nothing.
 
-        The SHA-256 of the received bytes is compared with `sha256` and with the one that an upload of ours left in
-        the object's metadata; botocore compares the store's own checksum where there is one.
+        A connection that breaks off is continued at the byte where it broke, of the same version. The SHA-256 of the
+        received bytes is compared with `sha256` and with the one that an upload of ours left in the object's metadata;
+        botocore compares the store's own checksum where there is one.
 
         Args:
             destination: replaced only after everything was verified.
@@ -75,27 +66,20 @@ class S3Store:
             ChecksumError: the bytes differ from a checksum.
             StorageError: refused, or the connection broke off repeatedly.
         """
-        for _ in range(DOWNLOAD_ATTEMPTS):
-            with at_border("read", bucket, key):
-                answer = self._client.get_object(Bucket=bucket, Key=key, ChecksumMode="ENABLED", **_version(version_id))
-            try:
-                with atomic(destination) as temporary:
-                    return _receive(answer, _Address(bucket, key), temporary, max_bytes, sha256)
-            except BROKEN_BODY as err:
-                broken = err
-        raise StorageError(
-            f"cannot read s3://{bucket}/{key}: the connection broke off {DOWNLOAD_ATTEMPTS} times; try again"
-        ) from broken
+        self._rules.check(bucket, key)
+        return fetch(self._client, Wanted(bucket, key, max_bytes, version_id, sha256), destination)
 
     def put_version(self, bucket: str, key: str, path: Path, metadata: Mapping[str, str] | None = None) -> ObjectInfo:
         """Upload as the newest version of a key; older versions stay in a versioned bucket.
+
+        Encrypted and tagged as the environment asks; files above 16 MiB go in parts, each with a checksum.
 
         Raises:
             ChecksumError: what arrived is not what was sent.
             StorageError: no such bucket, refused, or the connection broke off.
             ArtifactError: `path` cannot be read.
         """
-        return send(self._client, prepare(bucket, key, path, metadata, only_new=False))
+        return send(self._client, prepare(self._rules, bucket, key, path, metadata, only_new=False))
 
     def head(self, bucket: str, key: str, version_id: str | None = None) -> ObjectInfo:
         """Describe one object.
@@ -103,10 +87,51 @@ class S3Store:
         Raises:
             ObjectNotFoundError: no such bucket, key or version.
         """
+        self._rules.check(bucket, key)
         return describe(self._client, bucket, key, version_id)
+
+    def locate(self, uri: str) -> tuple[str, str]:
+        """``s3://bucket/key`` as (bucket, key).
+
+        Raises:
+            StorageError: not such a URI, or outside the environment's buckets.
+        """
+        return self._rules.locate(uri)
+
+    def list(self, bucket: str, prefix: str) -> list[ObjectInfo]:
+        """The current objects below a prefix, by key; without their SHA-256.
+
+        Raises:
+            ObjectNotFoundError: no such bucket.
+        """
+        self._rules.check(bucket, prefix)
+        with at_border("list", bucket, prefix):
+            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+            found = [item for page in pages for item in page.get("Contents", [])]
+        return [ObjectInfo(bucket, item["Key"], item["Size"], item["ETag"].strip('"')) for item in found]
+
+    def delete_prefix(self, bucket: str, prefix: str) -> int:
+        """Delete every version of every object below a prefix, and the delete markers.
+
+        Returns:
+            How many versions and markers were deleted.
+
+        Raises:
+            StorageError: an empty prefix; refused, or the connection broke off.
+        """
+        self._rules.check(bucket, prefix)
+        if not prefix:
+            raise StorageError(f"expected a prefix to delete in s3://{bucket}, however it is empty")
+        with at_border("list", bucket, prefix):
+            pages = self._client.get_paginator("list_object_versions").paginate(Bucket=bucket, Prefix=prefix)
+            found = [item for page in pages for kind in ("Versions", "DeleteMarkers") for item in page.get(kind, [])]
+        for item in found:
+            delete_version(self._client, bucket, item["Key"], item["VersionId"])
+        return len(found)
 
     def ensure_bucket(self, bucket: str, *, versioned: bool = True) -> None:
         """Create a bucket that is not there, and switch versioning on if asked."""
+        self._rules.check(bucket)
         with at_border("create", bucket):
             try:
                 self._client.head_bucket(Bucket=bucket)
@@ -136,7 +161,7 @@ class S3Store:
             ObjectExistsError: the prefix holds another publication, or a file of other content.
             StorageError: the upload failed; the message names what could not be deleted.
         """
-        return publish(self._client, bucket, prefix, files)
+        return publish(self._client, self._rules, bucket, prefix, files)
 
     def _create_bucket(self, bucket: str) -> None:
         region = self._client.meta.region_name
@@ -146,46 +171,3 @@ class S3Store:
         except ClientError as err:
             if error_code(err) != "BucketAlreadyOwnedByYou":  # another process was faster
                 raise
-
-
-def _version(version_id: str | None) -> dict[str, str]:
-    return {} if version_id is None else {"VersionId": version_id}
-
-
-def _receive(answer: dict[str, Any], where: _Address, path: Path, max_bytes: int, sha256: str | None) -> ObjectInfo:
-    """Write the body of an answer to `path` and verify it."""
-    expected = {value for value in (sha256, answer["Metadata"].get(SHA256_KEY)) if value is not None}
-    with contextlib.closing(answer["Body"]) as body, path.open("wb") as file:
-        if answer["ContentLength"] > max_bytes:
-            raise _too_large(where, max_bytes)
-        try:
-            size_bytes, digest = _copy(body.iter_chunks(BLOCK_BYTES), file, max_bytes)
-        except FlexibleChecksumError as err:
-            raise ChecksumError(f"{where.uri}: the bytes differ from the store's own checksum; fetch again") from err
-    if size_bytes > max_bytes:
-        raise _too_large(where, max_bytes)
-    if expected - {digest}:
-        raise ChecksumError(
-            f"{where.uri}: expected sha256 {', '.join(sorted(expected))}, however {digest}; check the configured "
-            "sha256 and version_id, or fetch again"
-        )
-    version_id, etag = answer.get("VersionId"), answer["ETag"].strip('"')
-    return ObjectInfo(where.bucket, where.key, size_bytes, etag, version_id, digest)
-
-
-def _copy(chunks: Iterable[bytes], file: BinaryIO, max_bytes: int) -> tuple[int, str]:
-    """Copy and digest; stops after the chunk that passes `max_bytes`. Returns the bytes read and their SHA-256."""
-    digest, total = hashlib.sha256(), 0
-    for chunk in chunks:
-        total += len(chunk)
-        if total > max_bytes:
-            break
-        file.write(chunk)
-        digest.update(chunk)
-    return total, digest.hexdigest()
-
-
-def _too_large(where: _Address, max_bytes: int) -> ObjectTooLargeError:
-    return ObjectTooLargeError(
-        f"{where.uri} is larger than {max_bytes} bytes: raise environment.max_object_bytes if that is right"
-    )

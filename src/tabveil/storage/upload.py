@@ -16,12 +16,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from tabveil.errors import ArtifactError, ChecksumError, ObjectExistsError, ObjectNotFoundError, StorageError
-from tabveil.storage.failures import at_border
-from tabveil.storage.object_store import ObjectInfo
+from tabveil.storage.failures import at_border, is_passing, pause
+from tabveil.storage.object_store import ObjectInfo, Rules
 
 PART_BYTES = 16 * 2**20
-BLOCK_BYTES = 2**20
+PART_ATTEMPTS = 3  # each of as many requests as botocore repeats
 SHA256_KEY = "sha256"  # of the whole file, hex: a multipart checksum is of the parts' checksums only
 TOKEN_KEY = "tabveil-upload"  # noqa: S105
 
@@ -37,6 +39,7 @@ class Upload:
     size_bytes: int
     metadata: dict[str, str]
     only_new: bool
+    rules: Rules
 
     @property
     def address(self) -> dict[str, str]:
@@ -47,6 +50,11 @@ class Upload:
     def condition(self) -> dict[str, str]:
         """Never overwrite: the server refuses when the key has a current version (RFC 9110, If-None-Match)."""
         return {"IfNoneMatch": "*"} if self.only_new else {}
+
+    @property
+    def terms(self) -> dict[str, Any]:
+        """boto3's arguments for what the object must have: metadata, encryption, tags."""
+        return {"Metadata": self.metadata, **self.rules.write_arguments}
 
 
 def file_sha256(path: Path) -> str:
@@ -62,15 +70,19 @@ def file_sha256(path: Path) -> str:
         raise ArtifactError(f"cannot read {path} for upload: {err.strerror}") from err
 
 
-def prepare(bucket: str, key: str, path: Path, metadata: Mapping[str, str] | None = None, *, only_new: bool) -> Upload:
+def prepare(
+    rules: Rules, bucket: str, key: str, path: Path, metadata: Mapping[str, str] | None = None, *, only_new: bool
+) -> Upload:
     """Digest a file and describe its upload.
 
     Raises:
+        StorageError: the key is outside the environment's buckets.
         ArtifactError: the file cannot be read.
     """
+    rules.check(bucket, key)
     sha256 = file_sha256(path)
     own = {SHA256_KEY: sha256, TOKEN_KEY: secrets.token_hex(16)}
-    return Upload(bucket, key, path, sha256, path.stat().st_size, {**(metadata or {}), **own}, only_new)
+    return Upload(bucket, key, path, sha256, path.stat().st_size, {**(metadata or {}), **own}, only_new, rules)
 
 
 def describe(client: Any, bucket: str, key: str, version_id: str | None = None) -> ObjectInfo:
@@ -98,9 +110,9 @@ def send(client: Any, upload: Upload) -> ObjectInfo:
     try:
         with at_border("write", upload.bucket, upload.key):
             checksum = _send_whole(client, upload) if upload.size_bytes <= PART_BYTES else _send_parts(client, upload)
-    except ObjectExistsError:
+    except (ObjectExistsError, ObjectNotFoundError):
         checksum = None
-        if not is_own(client, upload):  # else: our first request arrived, only its answer was lost
+        if not _arrived(client, upload):  # else: our first request arrived, only its answer was lost
             raise
     return _verify(client, upload, checksum)
 
@@ -110,6 +122,34 @@ def is_own(client: Any, upload: Upload) -> bool:
     with at_border("read", upload.bucket, upload.key):
         found = client.head_object(**upload.address)
     return bool(found["Metadata"].get(TOKEN_KEY) == upload.metadata[TOKEN_KEY])
+
+
+def delete_own(client: Any, upload: Upload) -> None:
+    """Delete the version that this upload wrote, so that not even a delete marker stays.
+
+    Raises:
+        ObjectNotFoundError: the key has no version.
+        StorageError: refused, or the connection broke off.
+    """
+    delete_version(client, upload.bucket, upload.key, describe(client, upload.bucket, upload.key).version_id)
+
+
+def delete_version(client: Any, bucket: str, key: str, version_id: str | None) -> None:
+    """Delete one version for good; None where the bucket keeps none.
+
+    Raises:
+        StorageError: refused, or the connection broke off.
+    """
+    version = {} if version_id is None else {"VersionId": version_id}
+    with at_border("delete", bucket, key):
+        client.delete_object(Bucket=bucket, Key=key, **version)
+
+
+def _arrived(client: Any, upload: Upload) -> bool:
+    try:
+        return is_own(client, upload)
+    except ObjectNotFoundError:
+        return False
 
 
 def _refuse_taken(client: Any, upload: Upload) -> None:
@@ -122,14 +162,12 @@ def _refuse_taken(client: Any, upload: Upload) -> None:
 def _send_whole(client: Any, upload: Upload) -> str:
     checksum = base64.b64encode(bytes.fromhex(upload.sha256)).decode("ascii")
     with upload.path.open("rb") as body:
-        client.put_object(
-            **upload.address, **upload.condition, Body=body, ChecksumSHA256=checksum, Metadata=upload.metadata
-        )
+        client.put_object(**upload.address, **upload.condition, **upload.terms, Body=body, ChecksumSHA256=checksum)
     return checksum
 
 
 def _send_parts(client: Any, upload: Upload) -> str:
-    created = client.create_multipart_upload(**upload.address, ChecksumAlgorithm="SHA256", Metadata=upload.metadata)
+    created = client.create_multipart_upload(**upload.address, ChecksumAlgorithm="SHA256", **upload.terms)
     identity = {**upload.address, "UploadId": created["UploadId"]}
     try:
         with upload.path.open("rb") as stream:
@@ -143,9 +181,25 @@ def _send_parts(client: Any, upload: Upload) -> str:
 
 
 def _send_part(client: Any, identity: dict[str, str], number: int, block: bytes) -> dict[str, Any]:
+    """One part. botocore repeats the request; when it gives up, the part alone is begun anew, unless it arrived."""
     checksum = base64.b64encode(hashlib.sha256(block).digest()).decode("ascii")
-    sent = client.upload_part(**identity, PartNumber=number, Body=block, ChecksumSHA256=checksum)
-    return {"PartNumber": number, "ETag": sent["ETag"], "ChecksumSHA256": checksum}
+    for attempt in range(1, PART_ATTEMPTS + 1):
+        try:
+            if attempt == 1 or (etag := _etag_of_part(client, identity, number, checksum)) is None:
+                etag = client.upload_part(**identity, PartNumber=number, Body=block, ChecksumSHA256=checksum)["ETag"]
+            return {"PartNumber": number, "ETag": etag, "ChecksumSHA256": checksum}
+        except (BotoCoreError, ClientError) as err:
+            if attempt == PART_ATTEMPTS or not is_passing(err):
+                raise
+            pause(attempt)
+    raise AssertionError("unreachable")
+
+
+def _etag_of_part(client: Any, identity: dict[str, str], number: int, checksum: str) -> str | None:
+    """The ETag of a part that is there with this checksum: its answer was lost, it need not be sent again."""
+    listed = client.list_parts(**identity, PartNumberMarker=number - 1, MaxParts=1).get("Parts", [])
+    same = [p for p in listed if p["PartNumber"] == number and p.get("ChecksumSHA256") == checksum]
+    return str(same[0]["ETag"]) if same else None
 
 
 def _numbered_parts(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
@@ -165,16 +219,29 @@ def _verify(client: Any, upload: Upload, checksum: str | None) -> ObjectInfo:
     """Ask the store what it holds now; a store that keeps no checksums is judged by length and token."""
     with at_border("verify", upload.bucket, upload.key):
         found = client.head_object(**upload.address, ChecksumMode="ENABLED")
-    stored = found.get("ChecksumSHA256")
-    same_sum = checksum is None or stored is None or stored == checksum
     if found["Metadata"].get(TOKEN_KEY) != upload.metadata[TOKEN_KEY]:
         raise StorageError(f"s3://{upload.bucket}/{upload.key} was replaced while it was uploaded: try again")
-    if found["ContentLength"] != upload.size_bytes or not same_sum:
-        raise ChecksumError(
-            f"s3://{upload.bucket}/{upload.key}: expected {upload.size_bytes} bytes with the sent checksum, however "
-            f"the store holds {found['ContentLength']} bytes; try again"
-        )
+    fault = _fault(found, upload, checksum)
+    if fault is not None:
+        delete_own(client, upload)
+        raise fault
     return _info(upload.bucket, upload.key, found)
+
+
+def _fault(found: dict[str, Any], upload: Upload, checksum: str | None) -> StorageError | None:
+    where, stored = f"s3://{upload.bucket}/{upload.key}", found.get("ChecksumSHA256")
+    same_sum = checksum is None or stored is None or stored == checksum
+    if found["ContentLength"] != upload.size_bytes or not same_sum:
+        return ChecksumError(
+            f"{where}: expected {upload.size_bytes} bytes with the sent checksum, however the store holds "
+            f"{found['ContentLength']} bytes; try again"
+        )
+    if upload.rules.kms_key_id is not None and found.get("ServerSideEncryption") != "aws:kms":
+        return StorageError(
+            f"{where} must be encrypted by environment.kms_key_id, however the store did not: it was deleted again; "
+            "use a store with SSE-KMS, or set kms_key_id to null"
+        )
+    return None
 
 
 def _info(bucket: str, key: str, found: dict[str, Any]) -> ObjectInfo:

@@ -16,9 +16,11 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from tabveil.artifacts import atomic_folder, to_json
 from tabveil.config import SYNTHESIZER_CONFIGS, SynthesizerConfig
+from tabveil.entities import Codes, entities_per_group, entity_codes, num_entities
 from tabveil.errors import ConfigError, ModelFileError, NotFittedError, SchemaError, SynthesizerError, TrainingError
 from tabveil.schema import ColumnType, Metadata, canonical
 from tabveil.synthesizers.constraints import DerivedTotal, add_totals, derive_totals
@@ -91,15 +93,19 @@ class Synthesizer(ABC):
         """Learn the modelled columns of a table.
 
         Args:
-            real_data: clean training rows with at least the modelled columns.
+            real_data: clean training rows with at least the modelled columns; where the metadata has an entity key,
+                also with the column that says whose row each is (`entities.entity_codes`).
             progress: show a progress bar on the terminal.
             on_loss: called with every loss record as it comes.
 
         Raises:
-            TrainingError: too few rows, no or missing columns, infinite numbers, or the loss is not finite.
-            SchemaError: values do not fit the declared types.
+            TrainingError: too few rows or entities, no or missing columns, infinite numbers, or the loss is not finite.
+            SchemaError: values do not fit the declared types, or nothing says whose row each is.
         """
         table = self._checked(real_data, metadata)
+        entities = entity_codes(real_data, metadata)
+        if num_entities(entities, len(table)) < 2:
+            raise TrainingError("the training table must hold at least 2 entities, however it holds 1: bring more")
         self._totals, self._losses, self._num_train_rows = derive_totals(table, metadata), [], len(table)
 
         def record(loss: LossRecord) -> None:
@@ -109,8 +115,8 @@ class Synthesizer(ABC):
 
         computed = {derived.total for derived in self._totals}
         self._metadata = None
-        self._fit(table[[n for n in table.columns if n not in computed]], metadata, progress, record)
-        self._metadata = metadata
+        self._fit(table[[n for n in table.columns if n not in computed]], metadata, entities, progress, record)
+        self._metadata = _without_few_missing(metadata, table, entities, self._min_count)
 
     def sample(self, num_rows: int, seed: int) -> pd.DataFrame:
         """New rows; the same model, `num_rows` and `seed` give the same rows.
@@ -171,8 +177,10 @@ class Synthesizer(ABC):
         return synthesizer
 
     @abstractmethod
-    def _fit(self, table: pd.DataFrame, metadata: Metadata, progress: bool, on_loss: OnLoss) -> None:
-        """Learn every column of a checked, canonical table."""
+    def _fit(
+        self, table: pd.DataFrame, metadata: Metadata, entities: Codes | None, progress: bool, on_loss: OnLoss
+    ) -> None:
+        """Learn every column of a checked, canonical table. `entities`: whose row each is; None: its own."""
 
     @abstractmethod
     def _sample(self, num_rows: int, seed: int) -> pd.DataFrame:
@@ -291,6 +299,22 @@ def _verify(folder: Path, files: dict[str, str]) -> None:
 def _sha256(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _without_few_missing(metadata: Metadata, table: pd.DataFrame, entities: Codes | None, min_count: int) -> Metadata:
+    """Metadata whose null fractions do not tell of missing values that fewer than `min_count` entities have.
+
+    Of columns that are not in `table` the rows count, see `_protected`.
+    """
+    if entities is None:
+        return metadata
+    few = {n for n in table.columns if _holders(table[n].isna().to_numpy(), entities) < min_count}
+    columns = tuple(dataclasses.replace(c, null_fraction=0.0) if c.name in few else c for c in metadata.columns)
+    return dataclasses.replace(metadata, columns=columns)
+
+
+def _holders(marked: NDArray[np.bool_], entities: Codes) -> int:
+    return int(entities_per_group(np.where(marked, 0, -1), 1, entities)[0])
 
 
 def _protected(metadata: Metadata, num_rows: int, min_count: int) -> Metadata:

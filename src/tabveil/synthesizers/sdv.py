@@ -30,6 +30,7 @@ from sdv.single_table import CTGANSynthesizer, GaussianCopulaSynthesizer, TVAESy
 from sdv.utils import load_synthesizer as load_sdv
 
 from tabveil.config import SDVConfig, SynthesizerConfig
+from tabveil.entities import Codes
 from tabveil.errors import ConfigError, ModelFileError, NotFittedError, SynthesizerError, TrainingError
 from tabveil.schema import Column, ColumnType, Metadata, SDType
 from tabveil.synthesizers.base import LossRecord, OnLoss, Synthesizer
@@ -71,7 +72,9 @@ class SDVSynthesizer(Synthesizer):
     def _build(self, metadata: Any, verbose: bool) -> Any:
         """The unfitted SDV synthesizer."""
 
-    def _fit(self, table: pd.DataFrame, metadata: Metadata, progress: bool, on_loss: OnLoss) -> None:
+    def _fit(
+        self, table: pd.DataFrame, metadata: Metadata, entities: Codes | None, progress: bool, on_loss: OnLoss
+    ) -> None:
         self._choose_columns(metadata, list(table.columns), [n for n in table.columns if table[n].isna().all()])
         if not self._columns:
             raise TrainingError("SDV needs a column that is neither empty nor a computed total, however there is none")

@@ -18,7 +18,8 @@ class ReportContext:
         synthesizer: name of the model, e.g. ``tvae``.
         seed: the run's seed.
         findings: ``{"before": scan, "after": scan, "columns": {name: {action, semantic_type, reason}}}``, scans in
-            Macie's shape (`findings.json`). Without it the report says that no scan was given.
+            Macie's shape, and if they were made ``k_anonymity`` and ``allowed`` (`findings.json`). Without it the
+            report says that no scan was given.
         synthetic_pii: verdict on the synthetic table: ``unexplained``, ``explained``,
             ``real_identity_values_by_column``.
         source: where the raw file came from: uri, version_id, sha256, size_bytes (`source.json`).
@@ -49,13 +50,46 @@ class PIIColumn:
     reason: str
 
 
+MAX_COMBINATIONS = 12  # rows of the table of combinations, beside all columns together
+
+
+@dataclass(frozen=True)
+class SharedValues:
+    """How many clean rows share their values of some quasi-identifiers."""
+
+    columns: str
+    num_groups: int
+    min_group_rows: int
+    rows_below_k: int
+    share_below_k: float
+
+
+def shared_values(context: ReportContext) -> list[SharedValues]:
+    """All quasi-identifiers together, then the single ones and pairs that put most rows into small groups."""
+    report = (context.findings or {}).get("k_anonymity") or {}
+    if not report.get("full"):
+        return []
+    worst = sorted(
+        (*report["singles"], *report["pairs"]),
+        key=lambda item: (-item["rows_below_k"], item["min_group_rows"], item["columns"]),
+    )
+    shown = [report["full"], *(item for item in worst if item["columns"] != report["columns"])]
+    return [
+        SharedValues(
+            ", ".join(item["columns"]),
+            *(item[name] for name in ("num_groups", "min_group_rows", "rows_below_k", "share_below_k")),
+        )
+        for item in shown[: MAX_COMBINATIONS + 1]
+    ]
+
+
 def pii_columns(context: ReportContext) -> list[PIIColumn]:
-    """Every column with a finding or an action other than keep, by name; no value, no row number."""
+    """Every column with a finding, an action other than keep or a reason, by name; no value, no row number."""
     if context.findings is None:
         return []
     before, after = (_cells_by_column(context.findings.get(scan, {})) for scan in ("before", "after"))
     actions: Mapping[str, Mapping[str, Any]] = context.findings.get("columns", {})
-    acted = {name for name, column in actions.items() if column.get("action", "keep") != "keep"}
+    acted = {name for name, column in actions.items() if column.get("action", "keep") != "keep" or column.get("reason")}
     real = (context.synthetic_pii or {}).get("real_identity_values_by_column", {})
     return [
         PIIColumn(

@@ -17,7 +17,7 @@ from tabveil.evaluation.assessment import Evaluation
 from tabveil.evaluation.gate import Verdict
 from tabveil.evaluation.report import charts
 from tabveil.evaluation.report.catalogue import CATALOGUE, GROUPS, formatted
-from tabveil.evaluation.report.context import ReportContext, pii_columns
+from tabveil.evaluation.report.context import ReportContext, pii_columns, shared_values
 from tabveil.evaluation.report.histogram_charts import histogram_spec
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -48,6 +48,7 @@ def render_report(evaluation: Evaluation, verdict: Verdict, context: ReportConte
             rare=records(evaluation.rare.groups[:WORST_GROUPS]),
             heatmap_shown=len(charts.heatmap_columns(evaluation.associations)),
             pii=pii_columns(context),
+            shared=shared_values(context),
             specs=embedded_json(specs),
             charts=set(specs),
             vega=_vega_bundle(),

@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from tabveil.config import SynthesizerConfig, TVAEConfig
+from tabveil.entities import Codes
 from tabveil.errors import ConfigError, NotFittedError, TrainingError
 from tabveil.schema import Metadata
 from tabveil.synthesizers.base import LossRecord, OnLoss, Synthesizer
@@ -38,14 +39,16 @@ class TVAE(Synthesizer):
         super().__init__(config)
         self._model: tuple[Tokenizer, TVAENetwork] | None = None
 
-    def _fit(self, table: pd.DataFrame, metadata: Metadata, progress: bool, on_loss: OnLoss) -> None:
+    def _fit(
+        self, table: pd.DataFrame, metadata: Metadata, entities: Codes | None, progress: bool, on_loss: OnLoss
+    ) -> None:
         if table.shape[1] == 0:
             raise TrainingError("there must be a column besides the computed totals, however there is none")
         config, rng = self.config, np.random.default_rng(self.config.seed)
-        tokenizer = fit_tokenizer(table, metadata, list(table.columns), config, rng)
+        tokenizer = fit_tokenizer(table, metadata, list(table.columns), config, rng, entities=entities)
         encoded = tokenizer.encode(table, rng)
         with isolated(config.seed, config.num_threads):
-            shares = torch.from_numpy(log_shares(tokenizer, encoded, config.rare_threshold))
+            shares = torch.from_numpy(log_shares(tokenizer, encoded, config.rare_threshold, entities))
             network = TVAENetwork(layout_of(tokenizer), config, shares)
             with training_progress(planned_steps(len(table), config), progress) as advance:
 
@@ -53,7 +56,7 @@ class TVAE(Synthesizer):
                     on_loss(record)
                     advance(record)
 
-                train(network, rows_of(encoded), config, rng, on_check)
+                train(network, rows_of(encoded), config, rng, on_check, entities=entities)
         self._model = (tokenizer, network)
 
     def _sample(self, num_rows: int, seed: int) -> pd.DataFrame:

@@ -16,13 +16,12 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tabveil.config import TVAEConfig
+from tabveil.entities import Codes, entities_per_group, num_entities
 from tabveil.schema import Column, ColumnType
 from tabveil.synthesizers.resolution import Resolution, learn_resolution
+from tabveil.synthesizers.tvae.knots import find_spikes, fit_knots, mean_of_entities
 from tabveil.synthesizers.values import from_floats, to_floats
 
-KNOT_ROWS = 5  # training values averaged in one knot, or `rare_threshold` if that is more
-ROWS_PER_KNOT = 10  # training values between two knots
-MAX_KNOTS_PER_BIN = 8
 NUM_FEATURES = 6  # of `NumericCodec.features`
 
 Floats = NDArray[np.float64]
@@ -145,25 +144,34 @@ class NumericCodec:
         return rng.uniform(-0.5, 0.5, count) * self.resolution.step
 
 
-def fit_numeric(series: pd.Series[Any], column: Column, config: TVAEConfig, rng: np.random.Generator) -> NumericCodec:
+def fit_numeric(
+    series: pd.Series[Any],
+    column: Column,
+    config: TVAEConfig,
+    rng: np.random.Generator,
+    entities: Codes | None = None,
+) -> NumericCodec:
     """Learn a column's spikes, bins and resolution.
 
-    Values in fewer than `rare_threshold` rows in all leave no trace: the column is then all missing. A remainder too
-    small for a bin is moved to the nearest spike.
+    Values of fewer than `rare_threshold` entities in all leave no trace: the column is then all missing. A remainder
+    too small for a bin is moved to the nearest spike.
 
     Args:
         series: canonical dtype, no infinite value.
+        entities: whose row each is, of shape (num_rows,); None: its own.
     """
     values = to_floats(series)
-    values, num_rows = values[~np.isnan(values)], len(values)
-    num_missing = num_rows - len(values)
-    if len(values) < config.rare_threshold:
+    missing, num_rows = np.isnan(values), len(values)
+    absent, owners = (None, None) if entities is None else (entities[missing], entities[~missing])
+    values = values[~missing]
+    if num_entities(owners, len(values)) < config.rare_threshold:
         return _all_missing(column)
     resolution = learn_resolution(values, column.type)
-    spikes, loose = _split_spikes(values, num_rows, config)
-    knots, num_bins = _knots(loose, config, rng)
+    spikes = find_spikes(values, num_rows, config, owners)
+    loose = ~np.isin(values, spikes)
+    knots, num_bins = fit_knots(values[loose], config, rng, None if owners is None else owners[loose])
     if not len(spikes) and not num_bins:  # few values, all different: one spike at their mean
-        spikes = resolution.round(np.array([(values / len(values)).sum()]))
+        spikes = resolution.round(np.array([mean_of_entities(values, owners)]))
     order_by = np.concatenate([spikes, _bin_centers(knots, num_bins)])
     order = np.argsort(order_by, kind="stable")
     codec = NumericCodec(
@@ -177,9 +185,9 @@ def fit_numeric(series: pd.Series[Any], column: Column, config: TVAEConfig, rng:
         resolution=resolution,
         center=float(np.median(order_by)),
         scale=_spread(order_by) or 1.0,
-        emits_missing=num_missing >= config.rare_threshold,
+        emits_missing=num_entities(absent, num_rows - len(values)) >= config.rare_threshold,
     )
-    return _with_slices(codec, values, column.type, config)
+    return _with_slices(codec, values, column.type, config, owners)
 
 
 def _all_missing(column: Column) -> NumericCodec:
@@ -187,27 +195,6 @@ def _all_missing(column: Column) -> NumericCodec:
     return NumericCodec(
         column.name, column.type, half, half, np.array([np.nan]), np.array([-1]), nothing, grid, 0.0, 1.0, True
     )
-
-
-def _split_spikes(values: Floats, num_rows: int, config: TVAEConfig) -> tuple[Floats, Floats]:
-    """Frequent exact values, and all other values sorted."""
-    least = max(config.min_spike_rows, config.rare_threshold, int(np.ceil(config.spike_fraction * num_rows)))
-    distinct, counts = np.unique(values, return_counts=True)
-    spikes = distinct[counts >= least]
-    return spikes, np.sort(values[~np.isin(values, spikes)])
-
-
-def _knots(loose: Floats, config: TVAEConfig, rng: np.random.Generator) -> tuple[Floats, int]:
-    """Means of neighbouring values at equal steps of rank, between a randomised k-th value at either end."""
-    rare, window = config.rare_threshold, max(KNOT_ROWS, config.rare_threshold)
-    if len(loose) < 4 * rare + window:
-        return np.array([]), 0
-    first, last = int(rng.integers(rare, 2 * rare)), len(loose) - 1 - int(rng.integers(rare, 2 * rare))
-    num_bins = int(np.clip(len(loose) // config.min_bin_rows, 1, config.max_bins))
-    per_bin = int(np.clip(len(loose) // num_bins // ROWS_PER_KNOT, 1, MAX_KNOTS_PER_BIN))
-    starts = np.round(np.linspace(first, last - window + 1, num_bins * per_bin + 1)).astype(np.int64)
-    windows = np.lib.stride_tricks.sliding_window_view(loose, window)[starts]
-    return np.maximum.accumulate((windows / window).sum(axis=1)), num_bins
 
 
 def _spread(values: Floats) -> float:
@@ -222,11 +209,14 @@ def _bin_centers(knots: Floats, num_bins: int) -> Floats:
     return np.interp((np.arange(num_bins) + 0.5) / num_bins, np.linspace(0, 1, len(knots)), knots)
 
 
-def _with_slices(codec: NumericCodec, values: Floats, kind: ColumnType, config: TVAEConfig) -> NumericCodec:
-    """Slices of [0, 1] as wide as each token's share; a share is never told more finely than `rare_threshold` rows."""
+def _with_slices(
+    codec: NumericCodec, values: Floats, kind: ColumnType, config: TVAEConfig, owners: Codes | None
+) -> NumericCodec:
+    """Slices of [0, 1] as wide as each token's share; that of few entities counts as `rare_threshold` rows."""
     tokens, _ = codec.encode(from_floats(values, kind), np.random.default_rng(0))
     counts = np.bincount(tokens, minlength=codec.num_tokens)[1:]
-    shares = np.maximum(counts, config.rare_threshold).astype(np.float64)
+    holders = entities_per_group(tokens, codec.num_tokens, owners)[1:]
+    shares = np.where(holders < config.rare_threshold, config.rare_threshold, counts).astype(np.float64)
     edges = np.concatenate([[0.0], np.cumsum(shares) / shares.sum()])
     edges[-1] = 1.0
     codec.low[:] = np.concatenate([[0.5], edges[:-1]])

@@ -1,9 +1,9 @@
 """A table as tokens: one per cell, plus a place inside the token's slice for numbers (see `numeric`).
 
 Categories: token 0 is the missing value, token 1 stands for every rare category, then come the kept ones. A category
-in fewer than `rare_threshold` rows never leaves this module, nor is the rare token ever sampled while a kept category
-exists: sampling then chooses among the kept ones, given the rest of the row. If all categories are rare the column
-reads `other`.
+of fewer than `rare_threshold` entities never leaves this module, nor is the rare token ever sampled while a kept
+category exists: sampling then chooses among the kept ones, given the rest of the row. If all categories are rare the
+column reads `other`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tabveil.config import TVAEConfig
+from tabveil.entities import Codes, entities_per_group
 from tabveil.schema import Column, ColumnType, Metadata, SDType
 from tabveil.synthesizers.tvae.numeric import NUM_FEATURES, NumericCodec, fit_numeric
 from tabveil.synthesizers.values import INSTANTS, learned_as
@@ -139,45 +140,67 @@ class Tokenizer:
 
 
 def fit_tokenizer(
-    table: pd.DataFrame, metadata: Metadata, columns: Sequence[str], config: TVAEConfig, rng: np.random.Generator
+    table: pd.DataFrame,
+    metadata: Metadata,
+    columns: Sequence[str],
+    config: TVAEConfig,
+    rng: np.random.Generator,
+    *,
+    entities: Codes | None = None,
 ) -> Tokenizer:
-    """Learn every column of `columns` (generation order) from a canonical table."""
-    return Tokenizer(tuple(_fit_column(table[name], metadata[name], config, rng) for name in columns))
+    """Learn every column of `columns` (generation order) from a canonical table.
+
+    Args:
+        entities: whose row each is, of shape (num_rows,); None: its own. They, not rows, count as many or few.
+    """
+    return Tokenizer(tuple(_fit_column(table[name], metadata[name], config, rng, entities) for name in columns))
 
 
-def log_shares(tokenizer: Tokenizer, table: TokenTable, min_count: int) -> NDArray[np.float32]:
+def log_shares(
+    tokenizer: Tokenizer, table: TokenTable, min_count: int, entities: Codes | None = None
+) -> NDArray[np.float32]:
     """Start of the decoder's free logits, flat over all tokens, shape (sum of tokens,).
 
-    The log share of each category and of each missing value, counts below `min_count` raised to it. Numbers share one
-    value: how often the column is present; among them the kernel starts near each token's width.
+    The log share of each category and of each missing value, where fewer than `min_count` entities have it that of
+    `min_count` rows. Numbers share one value: how often the column is present; among them the kernel starts near each
+    token's width.
     """
     parts = []
     for i, codec in enumerate(tokenizer.codecs):
         counts = np.bincount(table.tokens[:, i], minlength=codec.num_tokens).astype(np.float64)
+        groups = table.tokens[:, i]
         if isinstance(codec, NumericCodec):
-            counts[1:] = counts[1:].sum()
-        parts.append(np.log(np.maximum(counts, min_count) / len(table.tokens)))
+            counts[1:], groups = counts[1:].sum(), np.minimum(groups, 1)
+        holders = entities_per_group(groups, codec.num_tokens, entities)
+        if isinstance(codec, NumericCodec):
+            holders[1:] = holders[1:].sum()
+        parts.append(np.log(np.where(holders < min_count, min_count, counts) / len(table.tokens)))
     return np.concatenate(parts).astype(np.float32)
 
 
-def _fit_column(series: pd.Series[Any], column: Column, config: TVAEConfig, rng: np.random.Generator) -> Codec:
+def _fit_column(
+    series: pd.Series[Any], column: Column, config: TVAEConfig, rng: np.random.Generator, entities: Codes | None
+) -> Codec:
     if learned_as(column) in (SDType.numerical, SDType.datetime):
-        return fit_numeric(series, column, config, rng)
-    return fit_categories(series, column, config)
+        return fit_numeric(series, column, config, rng, entities)
+    return fit_categories(series, column, config, entities)
 
 
-def fit_categories(series: pd.Series[Any], column: Column, config: TVAEConfig) -> CategoryCodec:
-    """Keep the categories in at least `rare_threshold` rows, at most `max_categories` of them."""
-    keys = _keys(series.dropna(), column.type)
-    counts = pd.Series(keys, dtype="object").value_counts()
-    ranked = sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))
+def fit_categories(
+    series: pd.Series[Any], column: Column, config: TVAEConfig, entities: Codes | None = None
+) -> CategoryCodec:
+    """Keep the categories of at least `rare_threshold` entities, at most `max_categories` of them."""
+    codes, known = pd.factorize(np.array(_keys(series, column.type), dtype="object"))  # missing: -1
+    counts = entities_per_group(codes.astype(np.int64), len(known), entities)
+    ranked = sorted(zip(known, counts, strict=True), key=lambda item: (-item[1], str(item[0])))
     kept = tuple(key for key, count in ranked[: config.max_categories] if count >= config.rare_threshold)
-    label = OTHER if column.type is ColumnType.string and keys else None
-    while label in counts.index and label not in kept:
+    label = OTHER if column.type is ColumnType.string and len(known) else None
+    names = set(known)
+    while label in names and label not in kept:
         label = f"{label}_"
-    num_missing = int(series.isna().sum())
+    num_missing = int(entities_per_group(np.where(codes < 0, 0, -1), 1, entities)[0])
     return CategoryCodec(
-        column.name, column.type, kept, label, num_missing >= config.rare_threshold or num_missing == len(series)
+        column.name, column.type, kept, label, num_missing >= config.rare_threshold or bool((codes < 0).all())
     )
 
 

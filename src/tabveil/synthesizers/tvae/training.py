@@ -14,11 +14,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from tabveil.config import TVAEConfig
+from tabveil.entities import Codes
 from tabveil.errors import TrainingError
 from tabveil.synthesizers.base import LossRecord
 from tabveil.synthesizers.tvae.network import TVAENetwork
@@ -55,7 +57,15 @@ def rows_of(table: TokenTable) -> Rows:
     return Rows(torch.from_numpy(table.tokens), torch.from_numpy(table.places), features)
 
 
-def train(network: TVAENetwork, rows: Rows, config: TVAEConfig, rng: np.random.Generator, on_check: Validated) -> None:
+def train(
+    network: TVAENetwork,
+    rows: Rows,
+    config: TVAEConfig,
+    rng: np.random.Generator,
+    on_check: Validated,
+    *,
+    entities: Codes | None = None,
+) -> None:
     """Fit the network in place; it ends with the best averaged weights, in evaluation mode.
 
     Call inside `runtime.isolated`: dropout and noise come from torch's global generator.
@@ -63,11 +73,12 @@ def train(network: TVAENetwork, rows: Rows, config: TVAEConfig, rng: np.random.G
     Args:
         rng: draws the validation split and the order of the rows.
         on_check: called every `config.validate_every` steps.
+        entities: whose row each is; an entity's rows are on one side of the validation split.
 
     Raises:
         TrainingError: the loss is not finite.
     """
-    _Run(network, rows, config, rng).loop(on_check)
+    _Run(network, rows, config, rng, entities).loop(on_check)
 
 
 def planned_steps(num_rows: int, config: TVAEConfig) -> int:
@@ -79,11 +90,22 @@ def planned_steps(num_rows: int, config: TVAEConfig) -> int:
     return min(config.max_steps, max(MIN_STEPS, round(config.max_steps * share)))
 
 
-def split_rows(num_rows: int, fraction: float, rng: np.random.Generator) -> tuple[Tensor, Tensor]:
-    """Indices of the training and of the validation rows, at least one each."""
+def split_rows(
+    num_rows: int, fraction: float, rng: np.random.Generator, entities: Codes | None = None
+) -> tuple[Tensor, Tensor]:
+    """Indices of the training and of the validation rows, at least one each, whole entities on one side.
+
+    Rows of a known person would not show that people are being memorised.
+    """
     order = torch.from_numpy(rng.permutation(num_rows))
-    num_validation = min(max(round(num_rows * fraction), 1), num_rows - 1)
-    return order[num_validation:], order[:num_validation]
+    if entities is None:
+        num_validation = min(max(round(num_rows * fraction), 1), num_rows - 1)
+        return order[num_validation:], order[:num_validation]
+    firsts = pd.unique(entities[order.numpy()])  # entities in the order of a random row of theirs
+    ends = np.cumsum(np.bincount(entities)[firsts])
+    taken = int(np.abs(ends[:-1] - num_rows * fraction).argmin()) + 1
+    held = torch.from_numpy(np.isin(entities[order.numpy()], firsts[:taken]))
+    return order[~held], order[held]
 
 
 def batches(num_rows: int, size: int, rng: np.random.Generator) -> Iterator[Tensor]:
@@ -110,10 +132,17 @@ def parameter_groups(network: TVAENetwork, weight_decay: float) -> list[dict[str
 class _Run:
     """State of one training."""
 
-    def __init__(self, network: TVAENetwork, rows: Rows, config: TVAEConfig, rng: np.random.Generator) -> None:
+    def __init__(
+        self,
+        network: TVAENetwork,
+        rows: Rows,
+        config: TVAEConfig,
+        rng: np.random.Generator,
+        entities: Codes | None,
+    ) -> None:
         self.network, self.config, self.rng = network, config, rng
         self.num_steps = planned_steps(len(rows), config)
-        train_index, validation_index = split_rows(len(rows), config.validation_fraction, rng)
+        train_index, validation_index = split_rows(len(rows), config.validation_fraction, rng, entities)
         self.train_rows, self.validation_rows = rows[train_index], rows[validation_index]
         self.averaged = copy.deepcopy(network).requires_grad_(False).eval()
         self.optimizer = torch.optim.AdamW(

@@ -1,0 +1,9 @@
+"""AWS through boto3: Glue, Macie, SageMaker, what they cost, and an endpoint on loopback that stands in for them.
+
+- `session`: clients of one environment (region, retries, endpoint, credentials), and what is refused
+- `polling`: waiting for a job, cancelling it when we are stopped
+- `glue`, `macie`, `sagemaker`: one adapter per service; none asks where its endpoint is
+- `charges`, `cost`: what a run costs by list prices, after it and before it
+- `stack`: the account's resources, up and down
+- `embedded`: the endpoint (moto and executors that really run the jobs)
+"""

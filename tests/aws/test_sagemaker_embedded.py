@@ -1,0 +1,182 @@
+"""The embedded endpoint's training jobs, through real boto3 clients: every answer fits botocore's shapes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from aws_shapes import watch
+from botocore.exceptions import ClientError
+
+from tabveil.artifacts import write_parquet, write_text
+from tabveil.aws import sagemaker
+from tabveil.aws.sagemaker import train_on_sagemaker
+from tabveil.aws.session import AWS, connect_aws
+from tabveil.config import EnvironmentConfig, SageMakerConfig, TVAEConfig
+from tabveil.errors import CloudError
+from tabveil.provenance import sha256_of
+from tabveil.schema import DEFAULT_SDTYPE, Column, ColumnType, Metadata, canonical
+from tabveil.training import fit_file
+
+CONFIG = TVAEConfig(
+    max_steps=30, num_threads=1, encoder_dim=16, decoder_dim=16, latent_dim=2, batch_size=64, min_rows=20
+)
+FOREVER = dataclasses.replace(CONFIG, max_steps=10**7, patience=10**6, validate_every=1)
+TYPES = {"amount": ColumnType.decimal, "grade": ColumnType.string}
+METADATA = Metadata("accounts", tuple(Column(n, n, kind, DEFAULT_SDTYPE[kind]) for n, kind in TYPES.items()))
+ENVIRONMENT = EnvironmentConfig(
+    name="embedded",
+    embedded_aws=True,
+    sagemaker=SageMakerConfig(
+        role_arn="arn:aws:iam::123456789012:role/tabveil-sagemaker",
+        image_uri="123456789012.dkr.ecr.eu-central-1.amazonaws.com/tabveil:embedded",
+        poll_seconds=0.2,
+    ),
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class WatchedAWS(AWS):
+    """Every request and answer is judged by botocore's models."""
+
+    def client(self, service: str) -> Any:
+        return watch(super().client(service))
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("project")
+
+
+@pytest.fixture(scope="module")
+def files(project: Path) -> dict[str, Path]:
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"amount": rng.gamma(2, 500, 200).round(2), "grade": rng.choice(["A", "B"], 200)})
+    made = {name: project / "verify" / name for name in ("train.parquet", "metadata.json")}
+    write_parquet(made["train.parquet"], canonical(table, METADATA))
+    write_text(made["metadata.json"], METADATA.to_json())
+    return made
+
+
+@pytest.fixture(scope="module")
+def aws(project: Path) -> Iterator[WatchedAWS]:
+    with connect_aws(ENVIRONMENT, project) as connected:
+        yield WatchedAWS(connected.environment, connected.store, connected.session, connected.endpoint_url)
+
+
+@pytest.fixture(scope="module")
+def client(aws: WatchedAWS) -> Any:
+    return aws.client("sagemaker")
+
+
+@pytest.fixture
+def start(aws: WatchedAWS, client: Any, files: dict[str, Path]) -> Callable[..., str]:
+    """``start(config, MaxRuntimeInSeconds=1)``: a job as the adapter asks for it, with other limits."""
+
+    def begin(config: TVAEConfig = FOREVER, upload: bool = True, **limits: int) -> str:
+        job = sagemaker.job_name("accounts")
+        for name, path in files.items() if upload else ():
+            aws.store.put_version("tabveil-work", f"training/{job}/input/{name}", path)
+        arguments = sagemaker.request(ENVIRONMENT, config, job, files)
+        arguments["StoppingCondition"] |= limits
+        client.create_training_job(**arguments)
+        return job
+
+    return begin
+
+
+def until(client: Any, job: str, *secondary: str) -> dict[str, Any]:
+    deadline = time.monotonic() + 90
+    while (described := client.describe_training_job(TrainingJobName=job))["SecondaryStatus"] not in secondary:
+        assert time.monotonic() < deadline, described
+        time.sleep(0.1)
+    return described
+
+
+def left_behind(project: Path) -> list[Path]:
+    """Working files of jobs, which hold rows."""
+    return list((project / ".tabveil" / "aws" / "training").iterdir())
+
+
+def test_a_job_trains_the_same_model_as_this_process(aws, project, files, tmp_path):
+    told: list[str] = []
+    run = train_on_sagemaker(aws, CONFIG, "accounts", files, tmp_path / "model", on_status=told.append)
+    fit_file(CONFIG, files["train.parquet"], METADATA).save(tmp_path / "here")
+    assert sha256_of(tmp_path / "model") == sha256_of(tmp_path / "here")
+    assert told[-1] == "Completed"
+    assert set(told) <= {"Starting", "Downloading", "Training", "Uploading", "Completed"}
+    assert run.billable_seconds is not None
+    assert 1 <= run.billable_seconds <= 90
+    assert left_behind(project) == []
+
+    output = tmp_path / "output.tar.gz"
+    aws.store.get("tabveil-work", f"training/{run.job_name}/output/output.tar.gz", output, max_bytes=10**6)
+    with tarfile.open(output) as tar:
+        metrics = json.load(tar.extractfile("./metrics.json"))
+    assert metrics["steps"] == 30
+
+
+def test_a_failing_training_shows_its_reason(aws, project, files, tmp_path):
+    demanding = dataclasses.replace(CONFIG, min_rows=10_000)
+    with pytest.raises(CloudError, match=r"AlgorithmError: the training table must have at least 10000 rows, .*: 200"):
+        train_on_sagemaker(aws, demanding, "accounts", files, tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    assert left_behind(project) == []
+
+
+def test_a_job_without_data_fails(client, start):
+    described = until(client, start(upload=False), "Failed")
+    assert described["TrainingJobStatus"] == "Failed"
+    assert "No S3 objects found under S3 URL s3://tabveil-work/training/" in described["FailureReason"]
+
+
+def test_a_job_that_is_interrupted_here_is_stopped_there(aws, client, files, tmp_path, project, monkeypatch):
+    job = sagemaker.job_name("accounts")
+    monkeypatch.setattr(sagemaker, "job_name", lambda dataset: job)
+
+    def interrupt(status: str) -> None:
+        if status == "Training":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train_on_sagemaker(aws, FOREVER, "accounts", files, tmp_path / "model", on_status=interrupt)
+    described = until(client, job, "Stopped")
+    assert described["TrainingJobStatus"] == "Stopped"
+    assert [step["Status"] for step in described["SecondaryStatusTransitions"]][-2:] == ["Stopping", "Stopped"]
+    assert not (tmp_path / "model").exists()
+    assert left_behind(project) == []
+    with pytest.raises(ClientError, match="is in status Stopped"):
+        client.stop_training_job(TrainingJobName=job)
+    sagemaker.stop(client, job)  # the adapter takes that for done
+
+
+def test_a_job_that_runs_too_long_is_stopped_and_no_success(client, start, project):
+    described = until(client, start(MaxRuntimeInSeconds=1), "MaxRuntimeExceeded")
+    assert described["TrainingJobStatus"] == "Stopped"
+    with pytest.raises(CloudError, match="ran longer than"):
+        sagemaker.require_completed(described)
+    assert left_behind(project) == []
+
+
+def test_names_are_used_once_and_unknown_ones_are_told(client, start, files):
+    job = start()
+    arguments = sagemaker.request(ENVIRONMENT, FOREVER, job, files)
+    with pytest.raises(ClientError, match="must be unique") as caught:
+        client.create_training_job(**arguments)
+    assert caught.value.response["Error"]["Code"] == "ResourceInUse"
+    sagemaker.start(client, arguments)  # the adapter takes that for its own first request
+    client.stop_training_job(TrainingJobName=job)
+    assert job in [summary["TrainingJobName"] for summary in client.list_training_jobs()["TrainingJobSummaries"]]
+    with pytest.raises(ClientError, match="not found"):
+        client.stop_training_job(TrainingJobName="nobody")
+    sagemaker.stop(client, "nobody")
+    with pytest.raises(ClientError, match="Could not find"):
+        client.describe_training_job(TrainingJobName="nobody")
