@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +15,46 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+GUARD = REPOSITORY / "tests" / "guard"
+
+_spec = importlib.util.spec_from_file_location("network_guard", GUARD / "sitecustomize.py")
+assert _spec is not None
+assert _spec.loader is not None
+network_guard = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(network_guard)
+
+
+def pytest_configure() -> None:
+    """Keep this process, and the Python processes it starts, on this machine."""
+    log = Path(tempfile.mkdtemp(prefix="tabveil-network-")) / "refused"
+    os.environ[network_guard.LOG_VARIABLE] = str(log)
+    inherited = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join([str(GUARD), *([inherited] if inherited else [])])
+    network_guard.install()
+
+
+class Refusals:
+    """What the network guard refused, in this process and in those it started."""
+
+    def take(self) -> list[str]:
+        """The refusals since the last time."""
+        log = Path(os.environ[network_guard.LOG_VARIABLE])
+        found = log.read_text(encoding="utf-8").splitlines() if log.exists() else []
+        log.unlink(missing_ok=True)
+        return found
+
+
+@pytest.fixture(autouse=True)
+def only_loopback() -> Iterator[Refusals]:
+    """Fails a test that tried to leave this machine, also where the code under test swallowed the refusal."""
+    refusals = Refusals()
+    yield refusals
+    assert refusals.take() == []
+
+
+def pythonpath(folder: Path) -> str:
+    """PYTHONPATH of a process that runs a clone's own code, guarded."""
+    return os.pathsep.join([str(folder / "src"), str(GUARD)])
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +118,7 @@ def run_in(clean_environment: dict[str, str]) -> Run:
     def run(
         folder: Path, *command: str, check: bool = True, timeout: float = 900.0
     ) -> subprocess.CompletedProcess[str]:
-        environment = {**clean_environment, "PYTHONPATH": str(folder / "src"), "OMP_NUM_THREADS": "1"}
+        environment = {**clean_environment, "PYTHONPATH": pythonpath(folder), "OMP_NUM_THREADS": "1"}
         result = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=timeout
         )

@@ -32,6 +32,14 @@ def test_an_error_on_purpose_is_its_message(capsys):
     assert border(DataError("expected 3 columns, however: 2"), capsys) == (2, "error: expected 3 columns, however: 2\n")
 
 
+@pytest.mark.parametrize(
+    ("error", "said"), [(DataError("too few"), "error: too few"), (KeyboardInterrupt(), "interrupted")]
+)
+def test_what_could_not_be_undone_is_told_in_the_same_line(error, said, capsys):
+    error.add_note("the job could not be cancelled: refused")
+    assert border(error, capsys)[1] == f"{said}; the job could not be cancelled: refused\n"
+
+
 def test_an_unforeseen_error_shows_its_place_but_not_its_text(capsys):
     code, said = border(ValueError("secret-value"), capsys)
     assert code == 2

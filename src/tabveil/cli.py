@@ -30,9 +30,9 @@ def process_border() -> Iterator[None]:
     try:
         yield
     except TabVeilError as err:
-        fail(str(err))
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        fail(_with_notes(str(err), err))
+    except KeyboardInterrupt as err:
+        print(_with_notes("interrupted", err), file=sys.stderr)
         raise SystemExit(EXIT_INTERRUPTED) from None
     except Exception as err:
         if os.environ.get(DEBUG_VARIABLE):
@@ -44,6 +44,11 @@ def fail(message: str) -> NoReturn:
     """Print ``error: <message>`` and leave with exit code 2."""
     print(f"error: {message}", file=sys.stderr)
     raise SystemExit(EXIT_ERROR)
+
+
+def _with_notes(message: str, err: BaseException) -> str:
+    """The message and what could not be undone on the way out, such as a job that runs on."""
+    return "; ".join([message, *getattr(err, "__notes__", [])])
 
 
 def foreign(err: Exception) -> str:

@@ -214,6 +214,8 @@ class GlueConfig:
     execution_class: str = "STANDARD"  # or FLEX: cheaper, may wait
     timeout_minutes: int = 30
     poll_seconds: float = 10.0
+    log_group: str = "/aws-glue/tabveil"  # the role may write there
+    security_configuration: Optional[str] = None  # of Glue: encrypts what workers spill, and their logs
 
     def __post_init__(self) -> None:
         _check("environment.glue.number_of_workers", self.number_of_workers, 2, 299, "integer")
@@ -358,7 +360,7 @@ class PIIConfig:
     policies: dict[str, PolicySpec] = field(default_factory=dict)  # by type; a column's own policy wins
     identifiers: dict[str, IdentifierSpec] = field(default_factory=dict)  # types of your own
     allow: dict[str, AllowSpec] = field(default_factory=dict)  # by type: what looks like it and is not personal
-    k: int = 5  # groups of fewer rows are reported (k-anonymity of the quasi-identifiers)
+    k: int = 5  # groups of fewer people are reported (k-anonymity of the quasi-identifiers)
     min_k: Optional[int] = None  # a smaller group stops the run; None: information only
     holdout_fraction: float = 0.2
     min_holdout_rows: int = 50
@@ -418,7 +420,7 @@ class TVAEConfig(SynthesizerConfig):
     min_bin_rows: int = 50
     spike_fraction: float = 0.004
     min_spike_rows: int = 10
-    rare_threshold: int = 8  # a category in fewer rows never leaves the tokeniser; extremes clipped at the k-th value
+    rare_threshold: int = 8  # k: a category of fewer entities never leaves the tokeniser; extremes cut at the k-th one
     max_categories: int = 1000
 
     def __post_init__(self) -> None:
@@ -483,7 +485,8 @@ class EvaluationConfig:
     num_plots: int = 12  # histograms as PNG; the report shows every column
     min_quality: float = 0.90  # sdmetrics' stock overall score
     min_diagnostic: Optional[float] = 0.99
-    max_identical_ratio: Optional[float] = None  # exact matches with training rows, relative to the holdout's
+    max_identical_ratio: Optional[float] = 5.0  # exact matches with training rows, relative to the holdout's
+    max_dcr_share_low: Optional[float] = 0.6  # lower 95 % bound of the share of rows closer to training rows
     min_dcr_share_closer_to_holdout: Optional[float] = None
 
     def __post_init__(self) -> None:
@@ -494,6 +497,8 @@ class EvaluationConfig:
             _check("evaluation.min_diagnostic", self.min_diagnostic, 0, 1)
         if self.max_identical_ratio is not None:
             _check("evaluation.max_identical_ratio", self.max_identical_ratio, 0, 1e9)
+        if self.max_dcr_share_low is not None:
+            _check("evaluation.max_dcr_share_low", self.max_dcr_share_low, 0, 1)
         if self.min_dcr_share_closer_to_holdout is not None:
             _check("evaluation.min_dcr_share_closer_to_holdout", self.min_dcr_share_closer_to_holdout, 0, 1)
 

@@ -21,14 +21,14 @@ MAX_KEYWORDS, KEYWORD_LENGTHS = 50, (3, 90)
 MAX_IGNORE_WORDS, IGNORE_WORD_LENGTHS = 10, (4, 90)
 MATCH_DISTANCES = (1, 300)  # characters between a keyword and the end of the match
 MAX_IDENTIFIERS_PER_JOB = 30
-BUILT_IN_IDENTIFIERS = 13  # of the 30: for types that Macie has no managed identifier for (`tabveil.pii.custom`)
+BUILT_IN_IDENTIFIERS = 14  # of the 30: 13 for types without a managed identifier, 1 that marks a file's end
 MAX_ALLOW_REGEX_LISTS = 5  # per account and Region; regexes are joined while they fit
 MAX_ALLOWED_VALUES = 100_000
 MAX_ALLOWED_LENGTH = 90  # characters of one entry of an allow list
 SEVERITIES = ("LOW", "MEDIUM", "HIGH")
 IDENTIFIER_NAME = re.compile(r"[a-z][a-z0-9_]{1,63}")
 
-_TOKEN = re.compile(r"(?s)\\.?|\[\^?\]?(?:\\.|[^\]\\])*\]|\(\?[^\s)]?|\(|[*+?}]\+")
+_TOKEN = re.compile(r"(?s)\\.?|\[\^?\]?(?:\\.|[^\]\\])*\]|\[|\(\?[^\s)]?|\(|[*+?}]\+")
 _PORTABLE_ESCAPES = "dDwWsStnrf"
 _GROUPS = {
     "(": "capturing groups (write (?:...))", "(?P": "named groups (write (?:...))", "(?<": "look-behind, named groups",
@@ -175,6 +175,8 @@ def _unsupported(part: str) -> str | None:
     """What a part of a regex (an escape, a set, a bracket, a quantifier) is called, if it is outside the subset."""
     if part.startswith("\\"):
         return _unsupported_escape(part[1:], "bB")
+    if part == "[":
+        return "a set [...] that does not end"
     if part.startswith("["):
         escapes = (_unsupported_escape(char, "") for char in re.findall(r"(?s)\\(.)", part))
         operators = (f"{operator} inside [...]" for operator in _SET_OPERATORS if operator in _unescaped(part[1:-1]))

@@ -15,10 +15,11 @@ from tabveil.aws.macie import Macie
 from tabveil.aws.macie_scan import scan_with_macie
 from tabveil.aws.session import AWS, connect_aws
 from tabveil.config import Config, DatasetConfig, EnvironmentConfig, MacieConfig, PIIConfig, Scanning
-from tabveil.errors import CloudError, CostError, PolicyViolationError, ScanIncompleteError
+from tabveil.errors import CloudError, CostError, PolicyViolationError, PrivacyError, ScanIncompleteError
 from tabveil.schema import Column, ColumnSpec, ColumnType, Metadata, SDType
 from tabveil.stages import verify
 from tabveil.stages.app import compose_config
+from tabveil.stages.inputs import require_scanned
 from tabveil.stages.second_scan import second_scan
 
 TABLES = {
@@ -172,7 +173,7 @@ def written(artifacts: Artifacts) -> set[str]:
     return {path.name for path in artifacts.findings.parent.rglob("*")} if artifacts.findings.parent.exists() else set()
 
 
-def test_verify_writes_both_scanners_findings(project, config, capsys):
+def test_verify_writes_both_scanners_findings_and_the_same_bytes_again(project, config, capsys):
     artifacts = prepared(project)
     verify.run(config, artifacts)
     report = json.loads(artifacts.findings.read_text())
@@ -180,14 +181,10 @@ def test_verify_writes_both_scanners_findings(project, config, capsys):
     assert {n: t["complete"] for n, t in report["macie"]["tables"].items()} == {"train": True, "holdout": True}
     assert report["macie"]["num_objects"] == 2
     assert "about 0.0000 USD" in capsys.readouterr().err
-
-
-def test_verify_writes_the_same_bytes_twice(project, config):
-    artifacts = prepared(project)
-    verify.run(config, artifacts)
     first = artifacts.findings.read_bytes()
     verify.run(config, artifacts)
     assert artifacts.findings.read_bytes() == first
+    require_scanned(artifacts, Scanning.macie)
 
 
 def test_verify_writes_nothing_when_macie_does_not_read_it_all(project, config):
@@ -202,10 +199,21 @@ def test_verify_writes_nothing_when_macie_does_not_read_it_all(project, config):
 
 def test_what_macie_finds_and_no_policy_tolerates_stops_the_stage(project, config):
     planted = {**TABLES, "holdout": TABLES["holdout"].assign(purpose="write to jane.doe@firstbank.example")}
-    with pytest.raises(
-        PolicyViolationError, match=r"holdout table .*purpose: EMAIL_ADDRESS in 15 .*\(not located\).* in 45"
-    ):
+    with pytest.raises(PolicyViolationError) as caught:
         second_scan(config, planted, METADATA, HEADERS)
+    told = str(caught.value)
+    assert "in the holdout table" in told
+    assert "purpose: EMAIL_ADDRESS in 15 cells; (not located): EMAIL_ADDRESS in 45 cells" in told
+    assert "jane" not in told
+
+
+def test_training_wants_both_scanners_findings_where_the_environment_does(project, config):
+    artifacts = prepared(project)
+    config.environment.scanning = Scanning.in_process
+    verify.run(config, artifacts)
+    require_scanned(artifacts, Scanning.in_process)
+    with pytest.raises(PrivacyError, match="must hold Macie's findings of both tables"):
+        require_scanned(artifacts, Scanning.macie)
 
 
 def test_in_process_scanning_asks_no_macie(config):

@@ -13,7 +13,7 @@ from tabveil.aws.macie import Macie, Scope
 from tabveil.aws.macie_scan import scan_with_macie
 from tabveil.aws.session import AWS, connect_aws
 from tabveil.config import EnvironmentConfig, MacieConfig, PIIConfig, Scanning
-from tabveil.custom_types import IdentifierSpec
+from tabveil.custom_types import AllowSpec, IdentifierSpec
 from tabveil.schema import Action, Column, ColumnType, Metadata, SDType
 
 WORK = "tabveil-work"
@@ -145,6 +145,23 @@ def test_a_type_of_the_banks_own_is_found(aws):
     options = PIIConfig(identifiers={"staff_number": IdentifierSpec(regex=r"\bST-\d{5}\b")})
     scan = scan_with_macie(aws, {"train": planted}, METADATA, HEADERS, options)
     assert found_by(scan)["train"] == {("employer", "STAFF_NUMBER"): 1}
+
+
+def test_what_the_bank_allows_is_no_finding(aws, client):
+    planted = table(100)
+    planted.loc[7, "employer"] = "Service@FirstBank.example"
+    planted.loc[8, "purpose"] = "see noreply-7@firstbank.example"
+    planted.loc[9, "purpose"] = "see jane@firstbank.example"
+    allowed = AllowSpec(
+        values=["service@firstbank.example"], regexes=[r"noreply-\d@firstbank\.example"], reason="our own mailboxes"
+    )
+    options = PIIConfig(allow={"EMAIL_ADDRESS": allowed})
+    for _ in range(2):
+        scan = scan_with_macie(aws, {"train": planted}, METADATA, HEADERS, options)
+        assert found_by(scan)["train"] == {("purpose", "EMAIL_ADDRESS"): 1}
+        assert scan.tables["train"].findings[0].rows == (10,)
+    assert len(client.list_allow_lists()["allowLists"]) == 2
+    assert len(aws.store.list(WORK, "macie/")) == 1
 
 
 def test_identifiers_stay_and_are_created_once(aws, client):

@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from tabveil.aws.macie_findings import MARKER, MARKER_TEXT
-from tabveil.aws.macie_scan import estimated_usd
+from tabveil.aws.macie_scan import affordable_usd
 from tabveil.aws.macie_tables import MARKER_HEADER, uploaded, write_copies
+from tabveil.config import EnvironmentConfig
 from tabveil.errors import CostError, StorageError
 from tabveil.schema import Action, Column, ColumnType, Metadata, SDType
 from tabveil.storage import ObjectInfo
@@ -137,9 +138,9 @@ def test_copies_that_cannot_be_deleted_after_a_failure_are_a_note_to_it(copies):
 
 
 def test_the_estimate_is_the_documented_price_of_the_uncompressed_bytes():
-    assert estimated_usd(2_925_961, 1.0, 1.0) == pytest.approx(0.00292596)
+    assert affordable_usd(EnvironmentConfig(), 2_925_961) == pytest.approx(0.00292596)
 
 
 def test_what_costs_too_much_is_refused():
     with pytest.raises(CostError, match=r"at most 0.5 USD, however 600000000 bytes are estimated at 0.60 USD"):
-        estimated_usd(600_000_000, 1.0, 0.5)
+        affordable_usd(EnvironmentConfig(max_cost_usd=0.5), 600_000_000)

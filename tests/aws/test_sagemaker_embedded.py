@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import tarfile
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 from aws_shapes import watch
 from botocore.exceptions import ClientError
@@ -164,6 +166,35 @@ def test_a_job_that_runs_too_long_is_stopped_and_no_success(client, start, proje
     with pytest.raises(CloudError, match="ran longer than"):
         sagemaker.require_completed(described)
     assert left_behind(project) == []
+
+
+def containers(project: Path) -> list[psutil.Process]:
+    """Processes that train below a project's folder."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
+            if str(project) in process.environ().get("TABVEIL_ML_ROOT", ""):
+                found.append(process)
+    return found
+
+
+def test_no_container_outlives_its_endpoint_and_no_row_the_next_one(tmp_path, files):
+    """Even when nobody stops the job: a stage that was killed cannot."""
+    with connect_aws(ENVIRONMENT, tmp_path) as connected:
+        job = sagemaker.job_name("accounts")
+        for name, path in files.items():
+            connected.store.put_version("tabveil-work", f"training/{job}/input/{name}", path)
+        own = connected.client("sagemaker")
+        own.create_training_job(**sagemaker.request(ENVIRONMENT, FOREVER, job, files))
+        until(own, job, "Training")
+        running = containers(tmp_path)
+        assert running
+        assert not [name for process in running for name in process.environ() if name.startswith("AWS_")]
+    _, alive = psutil.wait_procs(running, timeout=30)
+    assert alive == []
+    assert containers(tmp_path) == []
+    with connect_aws(ENVIRONMENT, tmp_path):
+        assert not (tmp_path / ".tabveil" / "aws" / "training").exists()
 
 
 def test_names_are_used_once_and_unknown_ones_are_told(client, start, files):

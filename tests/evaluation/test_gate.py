@@ -16,7 +16,7 @@ from tabveil.evaluation.gate import Check, Verdict, judge
 
 GOOD = {
     "quality/overall": 0.95, "diagnostic/overall": 1.0, "privacy/identical_ratio": 1.0,
-    "privacy/dcr_share_closer_to_holdout": 0.5,
+    "privacy/dcr_share_closer_to_holdout": 0.5, "privacy/dcr_share_closer_to_train_low": 0.48,
 }  # fmt: skip
 
 
@@ -32,7 +32,7 @@ def verdict(metrics: dict[str, float], findings: int = 0, values: int = 0, **opt
 def test_judge_passes_when_every_threshold_holds() -> None:
     result = verdict(GOOD, max_identical_ratio=2.0, min_dcr_share_closer_to_holdout=0.45)
     assert result.passed
-    assert len(result.checks) == 6
+    assert len(result.checks) == 7
 
 
 @pytest.mark.parametrize(
@@ -42,6 +42,7 @@ def test_judge_passes_when_every_threshold_holds() -> None:
         ({"diagnostic/overall": 0.98}, "diagnostic/overall"),
         ({"privacy/identical_ratio": 2.1}, "privacy/identical_ratio"),
         ({"privacy/dcr_share_closer_to_holdout": 0.44}, "privacy/dcr_share_closer_to_holdout"),
+        ({"privacy/dcr_share_closer_to_train_low": 0.601}, "privacy/dcr_share_closer_to_train_low"),
     ],
 )
 def test_judge_fails_on_a_missed_threshold(change: dict[str, float], name: str) -> None:
@@ -68,7 +69,7 @@ def test_judge_fails_closed_without_a_measure(name: str, value: float | None) ->
 
 
 def test_judge_does_not_ask_for_a_threshold_of_none() -> None:
-    config = EvaluationConfig(min_diagnostic=None)
+    config = EvaluationConfig(min_diagnostic=None, max_identical_ratio=None, max_dcr_share_low=None)
     result = judge({"quality/overall": 0.9}, config, unexplained_pii_findings=0, real_identity_values=0)
     assert result.passed
     assert [c.name for c in result.checks] == [

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tabveil.evaluation.frames import plain
-from tabveil.evaluation.histograms import MIN_REAL_ROWS, OTHER, RARE, Histogram, histogram
+from tabveil.evaluation.histograms import MIN_REAL, OTHER, RARE, Histogram, histogram
 from tabveil.schema import DEFAULT_SDTYPE, Column, ColumnType, Metadata
 
 
@@ -22,14 +22,14 @@ def of(kind: ColumnType, real: list[object], synthetic: list[object]) -> Histogr
 
 @settings(deadline=None, max_examples=60)
 @given(
-    st.lists(st.floats(-1e6, 1e6), min_size=MIN_REAL_ROWS, max_size=200),
+    st.lists(st.floats(-1e6, 1e6), min_size=MIN_REAL, max_size=200),
     st.sampled_from([ColumnType.decimal, ColumnType.integer]),
 )
 def test_no_bar_of_a_number_stands_for_fewer_than_ten_rows(values: list[float], kind: ColumnType) -> None:
     values = [round(value) for value in values] if kind is ColumnType.integer else values
     result = of(kind, list(values), list(values))
     rows = np.round(np.array(result.real) * len(values))
-    assert (rows >= MIN_REAL_ROWS).all()
+    assert (rows >= MIN_REAL).all()
     assert rows.sum() == len(values)
     assert result.real == pytest.approx(result.synthetic)
     assert (np.diff(result.edges) > 0).all()
@@ -88,6 +88,40 @@ def test_a_constant_has_one_bar(value: float) -> None:
     result = of(ColumnType.decimal, [value] * 20, [value] * 20)
     assert result.real == result.synthetic == (1.0,)
     assert result.edges[0] <= value < result.edges[-1]
+
+
+def shown(kind: ColumnType, values: list[object], entities: list[int]) -> Histogram:
+    column = Column(name="x", original_name="x", type=kind, sdtype=DEFAULT_SDTYPE[kind])
+    meta = Metadata("one", (column,))
+    table = plain(pd.DataFrame({"x": values}), meta)
+    return histogram(table, table, "x", meta, np.array(entities))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.lists(st.tuples(st.floats(-1e3, 1e3), st.integers(0, 30)), min_size=1, max_size=200))
+def test_no_bar_of_a_number_stands_for_fewer_than_ten_people(cells: list[tuple[float, int]]) -> None:
+    values, people = np.array([value for value, _ in cells]), np.array([who for _, who in cells])
+    result = shown(ColumnType.decimal, list(values), list(people))
+    assert result.shown == (len(set(people)) >= MIN_REAL)
+    if result.shown:
+        bars = np.digitize(np.clip(values, result.edges[0], result.edges[-1]), result.edges[1:-1])
+        assert min(len(set(people[bars == bar])) for bar in range(len(result.real))) >= MIN_REAL
+
+
+def test_one_persons_many_rows_neither_make_a_level_frequent_nor_an_edge() -> None:
+    people = [*range(100), *[0] * 400]
+    levels = shown(ColumnType.string, ["a"] * 60 + ["b"] * 40 + ["Kxtra Ltd"] * 400, people)
+    assert levels.labels == ("a", "b", RARE)
+    assert levels.real == (0.6, 0.4, 0.0)
+    numbers = shown(ColumnType.decimal, [*map(float, range(100)), *[98_765.0] * 400], people)
+    assert max(numbers.edges) < 98_765.0
+
+
+def test_as_many_people_as_rows_is_no_entity_key() -> None:
+    table = plain(real_table(200, 1), metadata())
+    for name in table.columns:
+        alone = histogram(table, table, name, metadata(), np.arange(200)[::-1].copy())
+        assert alone == histogram(table, table, name, metadata())
 
 
 @pytest.mark.parametrize("kind", [ColumnType.decimal, ColumnType.string])

@@ -13,7 +13,16 @@ from tabveil.evaluation.association import association_matrix
 from tabveil.evaluation.baselines import bootstrap_table, floor_table
 from tabveil.evaluation.encoding import MAX_LEVELS, fit_encoding
 from tabveil.evaluation.frames import plain
-from tabveil.evaluation.privacy import dcr_share, distance_ratio, distances, identical_metrics, wilson_interval
+from tabveil.evaluation.privacy import (
+    Reference,
+    balanced,
+    distance_ratio,
+    distances,
+    effective_rows,
+    identical_metrics,
+    share_found,
+    wilson_interval,
+)
 from tabveil.evaluation.rare import rare_groups
 from tabveil.evaluation.shared import pair_counts, shared_scores
 from tabveil.evaluation.utility import macro_auc
@@ -158,20 +167,73 @@ def test_encoding_caps_levels() -> None:
 
 @settings(deadline=None, max_examples=30)
 @given(st.lists(st.sampled_from([0.0, 0.1, 0.5]), min_size=1, max_size=30))
-def test_dcr_share_counts_ties_half(values: list[float]) -> None:
+def test_a_tie_counts_as_much_as_chance(values: list[float]) -> None:
     one = np.array(values)
-    assert dcr_share(one, one) == 0.5
-    assert dcr_share(one, one + 1) == 1.0
-    assert dcr_share(one + 1, one) == 0.0
+    assert balanced(share_found(one, one, 0.8), 0.8) == pytest.approx(0.5)
+    assert balanced(share_found(one, one + 1, 0.8), 0.8) == 1.0
+    assert balanced(share_found(one + 1, one, 0.8), 0.8) == 0.0
+
+
+@given(st.floats(0, 1), st.floats(0.01, 0.99))
+def test_a_balanced_share_is_a_half_at_chance_and_rises(share: float, chance: float) -> None:
+    assert balanced(chance, chance) == pytest.approx(0.5)
+    assert balanced(share, 0.5) == pytest.approx(share)
+    assert (balanced(share, chance) > 0.5) == (share > chance) or share == pytest.approx(chance)
+
+
+def test_effective_rows_counts_who_is_near_not_how_often() -> None:
+    assert effective_rows(np.arange(100), 100) == pytest.approx(100.0)
+    assert effective_rows(np.repeat([1, 2, 3, 4], 25), 100) == pytest.approx(4.0)
+    assert effective_rows(np.repeat([1, 2], 5), 100) == 100.0  # 90 ties: never more than there are rows
+    assert effective_rows(np.empty(0, dtype="int64"), 100) == 100.0
 
 
 def test_distances_see_copies_of_either_side() -> None:
     train, holdout = small(1, 200), small(2, 200)
     encoding = fit_encoding(train, METADATA)
-    of_train, of_holdout = (distances(train, holdout, t, encoding, 0).metrics() for t in (train, holdout))
+    of_train, of_holdout = (
+        distances(Reference(train), Reference(holdout), table, encoding, 0).metrics() for table in (train, holdout)
+    )
     assert of_train["dcr_median"] == of_train["nndr"] == 0.0
     assert of_train["dcr_share_closer_to_train"] == 1.0
     assert of_holdout["dcr_share_closer_to_train"] == 0.0
+
+
+def test_the_dcr_share_does_not_depend_on_how_the_table_was_split() -> None:
+    made = small(3, 1000)
+    for num_train, num_holdout in ((1000, 1000), (1600, 400), (400, 1600)):
+        train, holdout = small(1, num_train), small(2, num_holdout)
+        found = distances(Reference(train), Reference(holdout), made, fit_encoding(train, METADATA), 0).metrics()
+        assert found["dcr_share_closer_to_train"] == pytest.approx(0.5, abs=0.06)
+        assert found["dcr_share_closer_to_train_low"] <= 0.5 <= found["dcr_share_closer_to_train_high"]
+
+
+def test_training_rows_with_noise_are_seen_however_large_the_training_table() -> None:
+    train, holdout = small(1, 4000), small(2, 300)
+    noise = np.random.default_rng(0).normal(0, 1, len(train))
+    made = train.assign(amount=train["amount"] + noise, income=train["income"] + noise)
+    found = distances(Reference(train), Reference(holdout), made, fit_encoding(train, METADATA), 0).metrics()
+    assert found["dcr_share_closer_to_train_low"] > 0.9
+
+
+def test_people_not_their_rows_decide_how_sure_the_dcr_share_is() -> None:
+    rows, holdout = small(1, 40), small(2, 10)
+    people = np.repeat(np.arange(40), 30)
+    train = rows.iloc[people].reset_index(drop=True).assign(amount=lambda t: t["amount"] + np.arange(1200) / 1e4)
+    encoding, made = fit_encoding(train, METADATA), small(3, 1000)
+    alone = distances(Reference(train), Reference(holdout), made, encoding, 0).metrics()
+    grouped = distances(Reference(train, people), Reference(holdout, np.arange(10)), made, encoding, 0).metrics()
+    assert grouped["dcr_effective_rows"] < 50 < alone["dcr_effective_rows"]
+    assert grouped["dcr_share_closer_to_train"] > alone["dcr_share_closer_to_train"]  # 4 in 5 by chance, not 120 in 121
+    assert grouped["nndr"] < 1.0 or alone["nndr"] < grouped["nndr"]
+
+
+def test_an_unseen_level_is_no_nearer_than_a_known_one() -> None:
+    column = Column(name="firm", original_name="firm", type=ColumnType.string, sdtype=SDType.categorical)
+    train, holdout, made = (pd.DataFrame({"firm": [f"{who}{n}" for n in range(50)]}) for who in "abc")
+    encoding = fit_encoding(train, Metadata("firms", (column,)))
+    found = distances(Reference(train), Reference(holdout), made, encoding, 0).metrics()
+    assert found["dcr_share_closer_to_train"] == 0.5
 
 
 def test_distance_ratio_of_double_zero_is_one() -> None:
@@ -211,6 +273,17 @@ def test_rare_groups_hide_levels_of_fewer_than_ten_rows() -> None:
     codes = fit_encoding(real, METADATA).codes(real)
     groups = rare_groups(codes, codes, codes, fit_encoding(real, METADATA)).groups
     assert "lighthouse" not in set(groups["level"])
+
+
+def test_rare_groups_hide_levels_of_fewer_than_ten_people() -> None:
+    real = small(1, 400)
+    real.loc[:11, "region"] = "lighthouse"
+    people = np.arange(400)
+    encoding = fit_encoding(real, METADATA)
+    codes = encoding.codes(real)
+    assert "lighthouse" in set(rare_groups(codes, codes, codes, encoding, people).groups["level"])
+    people[:12] = 7
+    assert "lighthouse" not in set(rare_groups(codes, codes, codes, encoding, people).groups["level"])
 
 
 def test_macro_auc_ranks_and_knows_unseen_classes() -> None:

@@ -42,6 +42,7 @@ EXCEPTIONS: dict[tuple[str, str], set[str]] = {
     ("macie2", "EnableMacie"): {"macie2:EnableMacie", "iam:CreateServiceLinkedRole"},
     ("macie2", "CreateClassificationJob"): {"macie2:CreateClassificationJob", "macie2:TagResource"},
     ("macie2", "CreateCustomDataIdentifier"): {"macie2:CreateCustomDataIdentifier", "macie2:TagResource"},
+    ("macie2", "CreateAllowList"): {"macie2:CreateAllowList", "macie2:TagResource"},
     ("sagemaker", "CreateTrainingJob"): {"sagemaker:CreateTrainingJob", "sagemaker:AddTags", "iam:PassRole"},
 }
 

@@ -17,6 +17,7 @@ WITHOUT_RESOURCE = {
     "macie2:GetMacieSession",
     "macie2:EnableMacie",
     "macie2:ListCustomDataIdentifiers",
+    "macie2:ListAllowLists",
     "macie2:ListFindings",
     "macie2:GetFindings",
     "ecr:GetAuthorizationToken",

@@ -167,6 +167,13 @@ def test_a_regex_that_only_python_reads_is_refused():
         declared(badge=IdentifierSpec(regex="a{,2}{b"))
 
 
+def test_regexes_that_are_too_large_together_are_refused():
+    large = {f"type_{n}": IdentifierSpec(regex=rf"\w{{{200 + n}}}") for n in range(3)}
+    declared(type_0=large["type_0"])
+    with pytest.raises(ConfigError, match=r"all regexes of pii\.identifiers together must be"):
+        declared(**large)
+
+
 def test_declared_types_are_types_like_the_others(key):
     types = declared(badge=IdentifierSpec(regex=BADGE))
     table = pd.DataFrame({"id": [f"E-{n:06d}" for n in range(60)]})

@@ -95,10 +95,20 @@ def test_small_groups_stop_only_where_min_k_asks_for_more():
     check_k(report, None)
     check_k(report, 2)
     with pytest.raises(
-        PolicyViolationError, match=r"postcode, gender must occur in at least 3 rows \(pii.min_k\), .* group has 2"
+        PolicyViolationError, match=r"postcode, gender must be shared by at least 3 people \(pii\.min_k; .* group has 2"
     ) as caught:
         check_k(report, 3)
     assert "\n" not in str(caught.value)
+
+
+def test_people_count_not_rows_where_they_are_told_apart():
+    table = pd.DataFrame({"city": ["Ulm"] * 6 + ["Bonn"] * 4})
+    entities = np.array([0, 0, 0, 0, 0, 1, 2, 3, 4, 5])
+    report = k_anonymity(table, ["city"], 3, entities=entities)
+    assert report.full is not None
+    assert (report.full.min_group_rows, report.full.rows_below_k) == (2, 6)
+    with pytest.raises(PolicyViolationError, match="smallest group has 2"):
+        check_k(report, 3)
 
 
 def test_report_holds_counts_and_names_only():

@@ -76,14 +76,18 @@ def bookings(folder: Path) -> Path:
     """Transactions: 35 customers with 20 rows each, so that their ids look like a category; two names in every row."""
     rng = np.random.default_rng(4)
     customer = np.repeat(np.arange(35), ROWS // 35)
+    amount, rate = rng.gamma(2.0, 40.0, ROWS), rng.normal(3.0, 0.5, ROWS)
     table = pd.DataFrame(
         {
             "customer_id": [f"CU{number:05d}" for number in customer],
             "borrower_name": [f"{FIRST[number % 7]} {LAST[number % 5]}" for number in customer],
             "guarantor_name": [f"{FIRST[number % 5]} {LAST[number % 7]}" for number in customer],
-            "product_id": rng.integers(1, 5, ROWS),
-            "amount": rng.gamma(2.0, 40.0, ROWS).round(2),
-            "kind": rng.choice(["card", "cash", "wire"], ROWS),
+            "product_id": rng.integers(1, 3, ROWS),
+            "amount": amount.round(2),
+            "rate": rate.round(3),
+            "interest": (amount * rate / 100).round(3),
+            "fee": (amount * 0.01 + rng.gamma(2.0, 0.2, ROWS)).round(3),
+            "balance": (5000 - amount * 20 + rng.normal(0, 400, ROWS)).round(2),
         }
     )
     path = folder / "bookings.csv"
@@ -103,7 +107,11 @@ def project(tmp_path_factory: pytest.TempPathFactory, make_clone) -> Path:
 
 @pytest.mark.parametrize("name", TABLES)
 def test_a_table_never_seen_takes_two_commands(name: str, project: Path, tmp_path: Path, clean_environment):
-    environment = {**clean_environment, "PYTHONPATH": str(project / "src"), "COLUMNS": "120"}
+    environment = {
+        **clean_environment,
+        "PYTHONPATH": f"{project / 'src'}:{clean_environment['PYTHONPATH']}",
+        "COLUMNS": "120",
+    }
     path = TABLES[name](tmp_path)
     said = []
     for command in (

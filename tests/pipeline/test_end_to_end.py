@@ -48,7 +48,10 @@ def project(tmp_path_factory: pytest.TempPathFactory, make_clone, clean_environm
     """A clone that is set to a small dataset, drafted by new_dataset and run once."""
     folder = make_clone(tmp_path_factory.mktemp("pipeline") / "clone")
     write_accounts(folder / "accounts.csv")
-    environment = {**clean_environment, "PYTHONPATH": str(folder / "src")}
+    environment = {
+        **clean_environment,
+        "PYTHONPATH": f"{folder / 'src'}:{clean_environment['PYTHONPATH']}",
+    }
     for command in (
         ["tabveil.sample_data"],  # data.dvc's file, which `make run` composes as well
         ["tabveil.new_dataset", "accounts.csv"],
@@ -135,7 +138,11 @@ def test_a_killed_stage_leaves_nothing_half_written_and_can_be_repeated(
     outputs = [path for path in artifact_paths(project) if path.is_relative_to(project / "artifacts" / stage)]
     run_in(project, "dvc", "repro")
     before = {path: path.read_bytes() for path in outputs if path.is_file()}
-    environment = {**clean_environment, "PYTHONPATH": str(project / "src"), "OMP_NUM_THREADS": "1"}
+    environment = {
+        **clean_environment,
+        "PYTHONPATH": f"{project / 'src'}:{clean_environment['PYTHONPATH']}",
+        "OMP_NUM_THREADS": "1",
+    }
     process = subprocess.Popen(
         ["dvc", "repro", "--force", "--single-item", stage],
         cwd=project,
@@ -198,7 +205,11 @@ def sweep_output(project: Path, clean_environment) -> str:
     result = subprocess.run(
         [sys.executable, "-m", "tabveil.sweep", "--multirun", *overrides],
         cwd=project,
-        env={**clean_environment, "PYTHONPATH": str(project / "src"), "OMP_NUM_THREADS": "1"},
+        env={
+            **clean_environment,
+            "PYTHONPATH": f"{project / 'src'}:{clean_environment['PYTHONPATH']}",
+            "OMP_NUM_THREADS": "1",
+        },
         capture_output=True,
         text=True,
     )
@@ -230,7 +241,10 @@ def ui(project: Path, clean_environment) -> Iterator[str]:
     server = subprocess.Popen(
         ["make", "ui", f"PORT={port}", f"STAMP={sys.executable}"],  # there already: nothing is installed from the clone
         cwd=project,
-        env={**clean_environment, "PYTHONPATH": str(project / "src")},
+        env={
+            **clean_environment,
+            "PYTHONPATH": f"{project / 'src'}:{clean_environment['PYTHONPATH']}",
+        },
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

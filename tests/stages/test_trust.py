@@ -26,6 +26,7 @@ MEASURES = {
     "diagnostic/overall": 1.0,
     "privacy/identical_ratio": 0.0,
     "privacy/dcr_share_closer_to_holdout": 0.5,
+    "privacy/dcr_share_closer_to_train_low": 0.48,
 }
 
 

@@ -76,10 +76,10 @@ def _s3(environment: EnvironmentConfig, raw_bytes: int) -> Expected:
 
 def _glue(environment: EnvironmentConfig, raw_bytes: int) -> Expected:
     dpus = glue_dpu_seconds(environment, 3600) / 3600
-    seconds = GLUE_START_SECONDS + raw_bytes / GLUE_BYTES_PER_DPU_SECOND / dpus
-    limit = glue_dpu_seconds(environment, environment.glue.timeout_minutes * 60)
+    limit = environment.glue.timeout_minutes * 60
+    seconds = min(GLUE_START_SECONDS + raw_bytes / GLUE_BYTES_PER_DPU_SECOND / dpus, limit)
     charge = glue_charge(environment.prices, glue_dpu_seconds(environment, seconds))
-    return Expected(charge, glue_charge(environment.prices, limit).usd)
+    return Expected(charge, glue_charge(environment.prices, glue_dpu_seconds(environment, limit)).usd)
 
 
 def _sagemaker(environment: EnvironmentConfig, max_steps: int) -> Expected:

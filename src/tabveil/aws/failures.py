@@ -14,6 +14,7 @@ from botocore.exceptions import (
     ParamValidationError,
     PartialCredentialsError,
 )
+from botocore.parsers import ResponseParserError
 
 from tabveil.errors import CloudError
 
@@ -52,6 +53,8 @@ def aws_border(service: str, action: str) -> Iterator[None]:
     except ParamValidationError as err:
         told = " ".join(str(err).split())
         raise CloudError(f"{service} must {action}, however the request breaks the service's model: {told}") from err
+    except ResponseParserError as err:  # a proxy's page instead of the service's answer; its text may be anything
+        raise CloudError(f"{service} must {action}, however the answer is not the service's: run it again") from err
     except BotoCoreError as err:
         raise CloudError(
             f"{service} must {action}, however the connection broke off ({type(err).__name__}): run it again"

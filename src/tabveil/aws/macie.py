@@ -111,12 +111,26 @@ class Macie:
                 f"a Macie job takes {MAX_IDENTIFIERS_PER_JOB} custom data identifiers, however there are "
                 f"{len(identifiers)}: declare fewer in pii.identifiers"
             )
-        with aws_border("Macie", "list its custom data identifiers"):
-            pages = self._client.get_paginator("list_custom_data_identifiers").paginate()
-            present = {item["name"]: item["id"] for page in pages for item in page.get("items", [])}
+        present = self._present(self._client.get_paginator("list_custom_data_identifiers"), "items")
         return [present.get(wanted["name"]) or self._create_custom(wanted) for wanted in identifiers]
 
-    def run(self, scope: Scope, managed_ids: Sequence[str], custom_ids: Sequence[str]) -> str:
+    def allow_ids(self, lists: Sequence[Mapping[str, Any]]) -> list[str]:
+        """Ids of allow lists; what the account does not have under its name is created.
+
+        Args:
+            lists: `create_allow_list` arguments; the objects that they name are in their buckets.
+
+        Raises:
+            CloudError: refused.
+        """
+        if not lists:
+            return []
+        present = self._present(self._client.get_paginator("list_allow_lists"), "allowLists")
+        return [present.get(wanted["name"]) or self._create_allow_list(wanted) for wanted in lists]
+
+    def run(
+        self, scope: Scope, managed_ids: Sequence[str], custom_ids: Sequence[str], allow_ids: Sequence[str] = ()
+    ) -> str:
         """Run a one-time job to its end; it is cancelled when we stop waiting.
 
         Returns:
@@ -126,7 +140,7 @@ class Macie:
             CloudError: refused, paused, cancelled, or not done in time.
             ScanIncompleteError: it ended, but could not read everything.
         """
-        job_id = self._create_job(scope, managed_ids, custom_ids)
+        job_id = self._create_job(scope, managed_ids, custom_ids, allow_ids)
         with cancelling(lambda: self._cancel(job_id)):
             ended = self._wait(job_id)
             if ended["jobStatus"] not in ("COMPLETE", "CANCELLED"):
@@ -168,6 +182,16 @@ class Macie:
             if error_code(err) != "ConflictException":  # someone else was faster
                 raise
 
+    def _present(self, paginator: Any, member: str) -> dict[str, str]:
+        """Name -> id of what the account has."""
+        with aws_border("Macie", f"list its {member}"):
+            return {item["name"]: item["id"] for page in paginator.paginate() for item in page.get(member, [])}
+
+    def _create_allow_list(self, wanted: Mapping[str, Any]) -> str:
+        with aws_border("Macie", f"create the allow list {wanted['name']}"):
+            answer = self._client.create_allow_list(**wanted, clientToken=str(uuid.uuid4()), tags=self._tags)
+        return str(answer["id"])
+
     def _create_custom(self, wanted: Mapping[str, Any]) -> str:
         with aws_border("Macie", f"create the custom data identifier {wanted['name']}"):
             answer = self._client.create_custom_data_identifier(
@@ -175,7 +199,10 @@ class Macie:
             )
         return str(answer["customDataIdentifierId"])
 
-    def _create_job(self, scope: Scope, managed_ids: Sequence[str], custom_ids: Sequence[str]) -> str:
+    def _create_job(
+        self, scope: Scope, managed_ids: Sequence[str], custom_ids: Sequence[str], allow_ids: Sequence[str]
+    ) -> str:
+        allowed = {"allowListIds": list(allow_ids)} if allow_ids else {}
         with aws_border("Macie", f"start a job over s3://{scope.bucket}/{scope.prefix}"):
             answer = self._client.create_classification_job(
                 clientToken=str(uuid.uuid4()),
@@ -187,6 +214,7 @@ class Macie:
                 customDataIdentifierIds=list(custom_ids),
                 samplingPercentage=100,
                 tags=self._tags,
+                **allowed,
             )
         return str(answer["jobId"])
 

@@ -11,17 +11,23 @@ from typing import Any
 
 import pandas as pd
 
+from tabveil.aws.charges import macie_charge
 from tabveil.aws.macie import Macie, Scope
 from tabveil.aws.macie_findings import MARKER, ObjectFinding, column_findings, require_read
 from tabveil.aws.macie_tables import Copy, uploaded, write_copies
 from tabveil.aws.session import AWS
-from tabveil.config import PIIConfig
-from tabveil.errors import CostError
-from tabveil.pii.custom import declared_identifiers, macie_custom_identifiers, managed_identifiers
+from tabveil.config import EnvironmentConfig, PIIConfig
+from tabveil.errors import CostError, ObjectNotFoundError
+from tabveil.pii.custom import (
+    declared_identifiers,
+    macie_allow_lists,
+    macie_custom_identifiers,
+    managed_identifiers,
+)
 from tabveil.pii.findings import ScanResult
 from tabveil.schema import Metadata
 
-BYTES_PER_GB = 1e9  # the smaller of both readings of "GB": the estimate is never too low
+ALLOW_PREFIX = "macie/"  # in the work bucket; what has expired there is put again
 
 
 @dataclass(frozen=True)
@@ -56,7 +62,7 @@ def scan_with_macie(
     """Let Macie read every row of every table.
 
     Puts CSV copies into the work bucket below ``verify/<dataset>/<run>/`` and deletes them again, also on failure.
-    Creates custom data identifiers that the account does not have yet; they stay.
+    Creates custom data identifiers and allow lists that the account does not have yet; they stay.
 
     Args:
         tables: clean tables by name.
@@ -72,31 +78,48 @@ def scan_with_macie(
     with tempfile.TemporaryDirectory(prefix="tabveil-macie-") as folder:
         copies = write_copies(tables, metadata, headers, Path(folder))
         scanned_bytes = sum(copy.path.stat().st_size for copy in copies)
-        usd = estimated_usd(scanned_bytes, environment.prices.macie_gb, environment.max_cost_usd)
+        usd = affordable_usd(environment, scanned_bytes)
         macie = Macie(aws.client("macie2"), environment.macie, environment.tags)
         macie.enable()
         custom_ids = macie.custom_ids([MARKER, *macie_custom_identifiers(), *declared_identifiers(options)])
         managed_ids = managed_identifiers(options.tolerated_types)
+        allow_ids = macie.allow_ids(_allow_lists(aws, options, Path(folder)))
         prefix = f"verify/{metadata.dataset}/{secrets.token_hex(8)}/"
         with uploaded(aws.store, environment.work_bucket, prefix, copies) as versions:
             scope = Scope(aws.account_id(), environment.work_bucket, prefix)
-            job_id = macie.run(scope, managed_ids, custom_ids)
+            job_id = macie.run(scope, managed_ids, custom_ids, allow_ids)
             found = macie.findings(job_id, versions)
     require_read(found, versions)
     results = {name: _result(table, _of_table(name, copies, prefix, found)) for name, table in tables.items()}
     return MacieScan(results, len(copies), scanned_bytes, usd)
 
 
-def estimated_usd(scanned_bytes: int, usd_per_gb: float, max_usd: float) -> float:
-    """What Macie bills for so many uncompressed bytes; its free first gigabyte of a month is not counted on.
+def _allow_lists(aws: AWS, options: PIIConfig, folder: Path) -> list[dict[str, Any]]:
+    """`create_allow_list` arguments of `pii.allow`; the texts that they name are put into the work bucket and stay."""
+    bucket = aws.environment.work_bucket
+    lists = macie_allow_lists(options, bucket=bucket, prefix=ALLOW_PREFIX)
+    for allowed in lists:
+        if allowed.object_key is None or allowed.text is None:
+            continue
+        try:
+            aws.store.head(bucket, allowed.object_key)
+        except ObjectNotFoundError:
+            path = folder / "allow.txt"
+            path.write_text(allowed.text, encoding="utf-8")
+            aws.store.put_version(bucket, allowed.object_key, path)
+    return [allowed.payload for allowed in lists]
+
+
+def affordable_usd(environment: EnvironmentConfig, scanned_bytes: int) -> float:
+    """What Macie bills for so many uncompressed bytes, in USD.
 
     Raises:
-        CostError: more than `max_usd`.
+        CostError: more than `environment.max_cost_usd`.
     """
-    usd = scanned_bytes / BYTES_PER_GB * usd_per_gb
-    if usd > max_usd:
+    usd, most = macie_charge(environment.prices, scanned_bytes).usd, environment.max_cost_usd
+    if usd > most:
         raise CostError(
-            f"the Macie job must cost at most {max_usd:g} USD, however {scanned_bytes} bytes are estimated at "
+            f"the Macie job must cost at most {most:g} USD, however {scanned_bytes} bytes are estimated at "
             f"{usd:.2f} USD: raise environment.max_cost_usd, or set environment.scanning=in_process"
         )
     return usd

@@ -22,6 +22,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tabveil.artifacts import atomic_folder
+from tabveil.aws.charges import sagemaker_charge
 from tabveil.aws.failures import aws_border, error_code
 from tabveil.aws.model_archive import unpack
 from tabveil.aws.polling import cancelling, poll
@@ -133,17 +134,11 @@ def highest_cost_usd(environment: EnvironmentConfig) -> float:
     Raises:
         ConfigError: no price is known for the instance type.
     """
-    return environment.sagemaker.max_runtime_seconds / 3600 * _hourly_usd(environment)
+    return _usd(environment, environment.sagemaker.max_runtime_seconds)
 
 
-def _hourly_usd(environment: EnvironmentConfig) -> float:
-    instance, prices = environment.sagemaker.instance_type, environment.prices.sagemaker_hour
-    if instance not in prices:
-        raise ConfigError(
-            f"environment.prices.sagemaker_hour must have a price for {instance}, however it has none: add AWS's list "
-            f"price per hour, or choose one of {', '.join(sorted(prices))}"
-        )
-    return prices[instance]
+def _usd(environment: EnvironmentConfig, seconds: float) -> float:
+    return sagemaker_charge(environment.prices, environment.sagemaker.instance_type, seconds).usd
 
 
 def job_name(dataset: str) -> str:
@@ -313,5 +308,5 @@ def _summary(described: dict[str, Any], environment: EnvironmentConfig) -> Train
         instance_type=environment.sagemaker.instance_type,
         spot=environment.sagemaker.use_spot,
         billable_seconds=None if seconds is None else math.ceil(seconds),
-        cost_usd=None if seconds is None else round(seconds / 3600 * _hourly_usd(environment), 6),
+        cost_usd=None if seconds is None else round(_usd(environment, seconds), 6),
     )

@@ -13,6 +13,7 @@ import pandas as pd
 from threadpoolctl import threadpool_limits
 
 from tabveil.config import EvaluationConfig
+from tabveil.entities import Codes, entity_codes
 from tabveil.errors import DataError
 from tabveil.evaluation import stock
 from tabveil.evaluation.association import Associations, association_matrix
@@ -21,7 +22,7 @@ from tabveil.evaluation.detection import c2st_auc
 from tabveil.evaluation.encoding import SharedEncoding, fit_encoding
 from tabveil.evaluation.frames import Int, is_numeric, plain, require_rows, sample_rows, stream
 from tabveil.evaluation.histograms import Histogram, histogram
-from tabveil.evaluation.privacy import Distances, distances, identical_metrics
+from tabveil.evaluation.privacy import Distances, Reference, distances, identical_metrics
 from tabveil.evaluation.rare import RareGroups, rare_groups
 from tabveil.evaluation.shared import SharedScores, pair_counts, shared_scores, shuffled_codes
 from tabveil.evaluation.utility import (
@@ -83,6 +84,8 @@ class _Inputs:
     train_codes: Int
     holdout_codes: Int
     synthetic_codes: Int
+    train_entities: Codes | None
+    holdout_entities: Codes | None
     seed: int
 
 
@@ -97,13 +100,14 @@ def evaluate(
 
     Args:
         train_data, holdout_data, synthetic_data: frames with the canonical dtypes of `tabveil.schema`; only
-            `metadata.modelled_columns` are scored, other columns are ignored.
+            `metadata.modelled_columns` are scored. Where the metadata has an entity key, the two real ones also hold
+            the column that says whose row each is (`entities.entity_codes`): people are counted, not their rows.
 
     Returns:
         Deterministic for a given seed.
 
     Raises:
-        SchemaError: a modelled column is missing.
+        SchemaError: a modelled column is missing, or nothing says whose row each is.
         DataError: a table has fewer than `MIN_ROWS` rows, or there is no modelled column.
     """
     given = {"train": train_data, "holdout": holdout_data, "synthetic": synthetic_data}
@@ -111,17 +115,27 @@ def evaluate(
         require_rows(f"the {name} table", table, MIN_ROWS)
     if not metadata.modelled_columns:
         raise DataError(f"dataset '{metadata.dataset}' has no modelled column: there is nothing to score")
+    people = {name: entity_codes(given[name], metadata) for name in ("train", "holdout")}
     with threadpool_limits(limits=1):  # same sums whatever the machine; the tables are too small for more
-        return _evaluate({name: plain(table, metadata) for name, table in given.items()}, metadata, config)
+        return _evaluate({name: plain(table, metadata) for name, table in given.items()}, people, metadata, config)
 
 
-def _evaluate(whole: dict[str, pd.DataFrame], metadata: Metadata, config: EvaluationConfig) -> Evaluation:
-    inputs = _prepare(whole, metadata, config)
+def _evaluate(
+    whole: dict[str, pd.DataFrame], people: dict[str, Codes | None], metadata: Metadata, config: EvaluationConfig
+) -> Evaluation:
+    inputs = _prepare(whole, people, metadata, config)
     stock_metrics, stock_scores = _stock(inputs)
     shared_metrics, shared, ceiling, associations = _shared(inputs)
     utility_metrics, target, tstr, trtr = _utility(inputs, associations)
-    rare = rare_groups(inputs.train_codes, inputs.holdout_codes, inputs.synthetic_codes, inputs.encoding)
-    dcr = distances(inputs.train, inputs.holdout, inputs.synthetic, inputs.encoding, config.seed)
+    owners = inputs.train_entities
+    rare = rare_groups(inputs.train_codes, inputs.holdout_codes, inputs.synthetic_codes, inputs.encoding, owners)
+    dcr = distances(
+        Reference(inputs.train, owners),
+        Reference(inputs.holdout, inputs.holdout_entities),
+        inputs.synthetic,
+        inputs.encoding,
+        config.seed,
+    )
     metrics = {
         **stock_metrics,
         **shared_metrics,
@@ -136,7 +150,7 @@ def _evaluate(whole: dict[str, pd.DataFrame], metadata: Metadata, config: Evalua
         worst_pairs=_worst_pairs(inputs.encoding.names, shared, ceiling),
         rare=rare,
         target=target,
-        histograms=tuple(histogram(inputs.train, inputs.synthetic, n, metadata) for n in inputs.encoding.names),
+        histograms=tuple(histogram(inputs.train, inputs.synthetic, n, metadata, owners) for n in inputs.encoding.names),
         associations=associations,
         distances=dcr,
         rows=_row_counts(whole, inputs),
@@ -145,9 +159,17 @@ def _evaluate(whole: dict[str, pd.DataFrame], metadata: Metadata, config: Evalua
     )
 
 
-def _prepare(whole: dict[str, pd.DataFrame], metadata: Metadata, config: EvaluationConfig) -> _Inputs:
+def _prepare(
+    whole: dict[str, pd.DataFrame], people: dict[str, Codes | None], metadata: Metadata, config: EvaluationConfig
+) -> _Inputs:
     limit = min(config.max_rows, stock.MAX_ROWS)
     cut = {name: sample_rows(table, limit, config.seed, f"cut-{name}") for name, table in whole.items()}
+    owners = {
+        name: None
+        if codes is None
+        else sample_rows(pd.DataFrame({"entity": codes}), limit, config.seed, f"cut-{name}")["entity"].to_numpy()
+        for name, codes in people.items()
+    }
     encoding = fit_encoding(cut["train"], metadata)
     return _Inputs(
         train=cut["train"],
@@ -158,6 +180,8 @@ def _prepare(whole: dict[str, pd.DataFrame], metadata: Metadata, config: Evaluat
         train_codes=encoding.codes(cut["train"]),
         holdout_codes=encoding.codes(cut["holdout"]),
         synthetic_codes=encoding.codes(cut["synthetic"]),
+        train_entities=owners["train"],
+        holdout_entities=owners["holdout"],
         seed=config.seed,
     )
 

@@ -21,7 +21,10 @@ PII_HINT = "give the column an action in the dataset's policy (drop, pseudonymis
 IDENTITY_HINT = (
     "a real identity reached the synthetic table: set the column's action to regenerate, then run from verify"
 )
-COPY_HINT = "train for fewer steps, or raise synthesizer.dropout and synthesizer.rare_threshold"
+COPY_HINT = (
+    "train for fewer steps, or raise synthesizer.dropout and synthesizer.rare_threshold; where one person has several "
+    "rows, declare dataset.entity_key"
+)
 
 HINTS = {
     "quality/overall": QUALITY_HINT,
@@ -29,6 +32,7 @@ HINTS = {
     "privacy/unexplained_pii_findings": PII_HINT,
     "privacy/real_identity_values": IDENTITY_HINT,
     "privacy/identical_ratio": COPY_HINT,
+    "privacy/dcr_share_closer_to_train_low": COPY_HINT,
     "privacy/dcr_share_closer_to_holdout": COPY_HINT,
 }
 OPERATORS = (">=", "<=", "==")
@@ -145,6 +149,7 @@ def thresholds(config: EvaluationConfig) -> list[tuple[str, str, float]]:
         ("privacy/unexplained_pii_findings", "==", 0.0),
         ("privacy/real_identity_values", "==", 0.0),
         ("privacy/identical_ratio", "<=", config.max_identical_ratio),
+        ("privacy/dcr_share_closer_to_train_low", "<=", config.max_dcr_share_low),
         ("privacy/dcr_share_closer_to_holdout", ">=", config.min_dcr_share_closer_to_holdout),
     ]
     return [(name, operator, limit) for name, operator, limit in asked if limit is not None]

@@ -1,9 +1,11 @@
 """Does the synthetic table copy? Nearest records, and exact repetitions, always beside the same figure for real rows.
 
-*DCR share*: for each synthetic row, is the nearest real row in the training table or in an equally large sample the
-model has not seen? 0.5 means no sign of copying (ties count half). *NNDR*: distance to the nearest training row over
-the distance to the second nearest; small values single one person out. *Identical share*: rows that repeat a training
-row in every modelled column, beside the share among fresh real rows.
+*DCR share*: for each synthetic row, is the nearest real row in the training table or among those the model has not
+seen? Were a row nothing to do with either, the nearest would be one of n training and m unseen entities by chance, with
+odds n : m; the odds found are divided by these, so that 0.5 means no sign of copying however the table was split. Its
+interval knows that rows which have the same person as their nearest are one observation, not many. *NNDR*: distance to
+the nearest training row over the distance to the nearest one of somebody else; small values single one person out.
+*Identical share*: rows that repeat a training row in every modelled column, beside the share among fresh real rows.
 
 These measures support an anonymity assessment; they do not prove anonymity. Distances to the closest record are weak
 alone: two models with DCR shares of .528 and .520 had membership attacks of AUC .563 and .605 (The DCR Delusion,
@@ -18,10 +20,11 @@ import numpy as np
 import pandas as pd
 from scipy.spatial.distance import cdist
 
+from tabveil.entities import Codes, num_entities
 from tabveil.evaluation.encoding import SharedEncoding, as_text
 from tabveil.evaluation.frames import Float, Int, numbers, sample_rows
 
-MAX_ROWS = 2_000  # per table, for distances
+MAX_ROWS = 2_000  # whose nearest real rows are looked up
 CHUNK_ROWS = 500
 CONFIDENCE_Z = 1.959964  # 95 %
 
@@ -31,9 +34,11 @@ class Distances:
     """Distances to the nearest real rows, each float64 of shape (num_rows,), in [0, 2].
 
     Args:
-        synthetic_train: synthetic rows to the training sample; `synthetic_second` to the second nearest.
-        synthetic_holdout: synthetic rows to the holdout sample, of the same size.
-        holdout_train: holdout rows to the training sample; `holdout_second` to the second nearest.
+        synthetic_train: synthetic rows to the training table; `synthetic_second` to the nearest one of another entity.
+        synthetic_holdout: synthetic rows to the holdout.
+        holdout_train: holdout rows to the training table; `holdout_second` to the nearest one of another entity.
+        nearest: whose the nearest real row of each synthetic row is, int64; equal numbers are one entity.
+        chance: share of training entities among all entities, in (0, 1).
     """
 
     synthetic_train: Float
@@ -41,48 +46,111 @@ class Distances:
     synthetic_holdout: Float
     holdout_train: Float
     holdout_second: Float
+    nearest: Int
+    chance: float
 
     def metrics(self) -> dict[str, float]:
         """DCR and NNDR as flat metrics."""
-        share = dcr_share(self.synthetic_train, self.synthetic_holdout)
-        low, high = wilson_interval(share * len(self.synthetic_train), len(self.synthetic_train))
+        found = share_found(self.synthetic_train, self.synthetic_holdout, self.chance)
+        observations = effective_rows(self.nearest[~_tied(self.synthetic_train, self.synthetic_holdout)], self.num_rows)
+        bounds = wilson_interval(found * observations, observations)
+        share, low, high = (balanced(value, self.chance) for value in (found, *bounds))
         return {
             "dcr_share_closer_to_train": share,
             "dcr_share_closer_to_train_low": low,
             "dcr_share_closer_to_train_high": high,
             "dcr_share_closer_to_holdout": 1.0 - share,
+            "dcr_effective_rows": observations,
             "dcr_median": float(np.median(self.synthetic_train)),
             "dcr_median_holdout": float(np.median(self.holdout_train)),
             "nndr": float(np.median(distance_ratio(self.synthetic_train, self.synthetic_second))),
             "nndr_holdout": float(np.median(distance_ratio(self.holdout_train, self.holdout_second))),
         }
 
+    @property
+    def num_rows(self) -> int:
+        """Synthetic rows that were looked up."""
+        return len(self.synthetic_train)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Real rows, and whose they are (None: each its own)."""
+
+    rows: pd.DataFrame
+    entities: Codes | None = None
+
+    @property
+    def owners(self) -> Codes:
+        """Entity of each row, int64 of shape (num_rows,)."""
+        return np.arange(len(self.rows)) if self.entities is None else self.entities
+
+    @property
+    def num_entities(self) -> int:
+        """How many entities there are."""
+        return num_entities(self.entities, len(self.rows))
+
 
 def distances(
-    train: pd.DataFrame, holdout: pd.DataFrame, synthetic: pd.DataFrame, encoding: SharedEncoding, seed: int
+    train: Reference, holdout: Reference, synthetic: pd.DataFrame, encoding: SharedEncoding, seed: int
 ) -> Distances:
-    """Nearest-record distances on equal-sized samples of at most `MAX_ROWS` rows.
+    """Nearest-record distances of at most `MAX_ROWS` synthetic and holdout rows to all real rows given.
 
     A row's distance to another is the mean over columns of: the difference of their ranks in the training data
     (numbers, in [0, 1]), 0 or 1 (levels), and at least 1 where only one of the two is missing.
     """
-    space = _fit_space(train, encoding)
-    size = min(len(train), len(holdout), MAX_ROWS)
-    reference = space.points(sample_rows(train, size, seed, "dcr-train"))
-    fresh = space.points(sample_rows(holdout, size, seed, "dcr-holdout"))
+    space = _fit_space(train.rows, encoding)
+    reference, unseen = space.points(train.rows), space.points(holdout.rows)
     made = space.points(sample_rows(synthetic, MAX_ROWS, seed, "dcr-synthetic"))
+    fresh = space.points(sample_rows(holdout.rows, MAX_ROWS, seed, "dcr-holdout"))
     made_train, made_holdout, fresh_train = (
-        _two_nearest(made, reference),
-        _two_nearest(made, fresh),
-        _two_nearest(fresh, reference),
+        _nearest(made, reference, train.owners),
+        _nearest(made, unseen, holdout.owners),
+        _nearest(fresh, reference, train.owners),
     )
-    return Distances(made_train[:, 0], made_train[:, 1], made_holdout[:, 0], fresh_train[:, 0], fresh_train[:, 1])
+    in_train = made_train.first < made_holdout.first
+    return Distances(
+        synthetic_train=made_train.first,
+        synthetic_second=made_train.second,
+        synthetic_holdout=made_holdout.first,
+        holdout_train=fresh_train.first,
+        holdout_second=fresh_train.second,
+        nearest=np.where(in_train, made_train.owner, -1 - made_holdout.owner),
+        chance=train.num_entities / (train.num_entities + holdout.num_entities),
+    )
 
 
-def dcr_share(to_train: Float, to_holdout: Float) -> float:
-    """Share of rows whose nearest real row is a training row, ties counting half; in [0, 1], 0.5 is no copying."""
-    tie = np.isclose(to_train, to_holdout, rtol=0.0, atol=1e-9)
-    return float(np.where(tie, 0.5, to_train < to_holdout).mean())
+def share_found(to_train: Float, to_holdout: Float, chance: float) -> float:
+    """Share of rows whose nearest real row is a training row, in [0, 1]; a tie counts as much as `chance`."""
+    return float(np.where(_tied(to_train, to_holdout), chance, to_train < to_holdout).mean())
+
+
+def balanced(share: float, chance: float) -> float:
+    """The share as if there were as many unseen as training entities: its odds divided by those of chance.
+
+    Args:
+        share: in [0, 1].
+        chance: the share to expect where there is no copying, in (0, 1); it becomes 0.5.
+    """
+    copied, fresh = share * (1 - chance), (1 - share) * chance
+    return copied / (copied + fresh)
+
+
+def effective_rows(nearest: Int, num_rows: int) -> float:
+    """How many independent rows `num_rows` are worth, at most that many: one over the sum of squared shares.
+
+    Many synthetic rows may have one person's row as their nearest; which table that person was put in decides them all.
+    (L. Kish, Survey Sampling, 1965: the effective size of a weighted sample.)
+
+    Args:
+        nearest: whose the nearest real row is, of the rows without a tie, int64.
+    """
+    shares = np.unique(nearest, return_counts=True)[1] / num_rows
+    return min(1.0 / float((shares**2).sum()), float(num_rows)) if len(shares) else float(num_rows)
+
+
+def _tied(to_train: Float, to_holdout: Float) -> np.ndarray:
+    return np.isclose(to_train, to_holdout, rtol=0.0, atol=1e-9)
 
 
 def distance_ratio(nearest: Float, second: Float) -> Float:
@@ -90,7 +158,7 @@ def distance_ratio(nearest: Float, second: Float) -> Float:
     return np.where(second > 0, nearest / np.where(second > 0, second, 1.0), 1.0)
 
 
-def wilson_interval(successes: float, trials: int) -> tuple[float, float]:
+def wilson_interval(successes: float, trials: float) -> tuple[float, float]:
     """95 % Wilson score interval of a share (E. Wilson, 1927)."""
     share, z2 = successes / trials, CONFIDENCE_Z**2
     centre = (share + z2 / (2 * trials)) / (1 + z2 / trials)
@@ -127,7 +195,7 @@ class _Points:
     """Rows as coordinates: ranks of numbers (missing: -1), codes of levels."""
 
     ranks: Float
-    codes: Int
+    codes: Float
 
     def __len__(self) -> int:
         return len(self.ranks)
@@ -142,18 +210,25 @@ class _Space:
 
     def points(self, table: pd.DataFrame) -> _Points:
         numeric = [self._rank(table[c.name]) for c in self.encoding.columns if c.numeric]
-        levels = [c.codes(table[c.name]) for c in self.encoding.columns if not c.numeric]
+        levels = [_level_codes(table[c.name]) for c in self.encoding.columns if not c.numeric]
         empty = np.empty((len(table), 0))
-        return _Points(
-            np.column_stack(numeric) if numeric else empty,
-            np.column_stack(levels) if levels else empty.astype("int64"),
-        )
+        return _Points(np.column_stack(numeric) if numeric else empty, np.column_stack(levels) if levels else empty)
 
     def _rank(self, series: pd.Series) -> Float:
         values, (knots, ranks) = numbers(series), self.scales[str(series.name)]
         if not knots.size:
             return np.where(np.isnan(values), -1.0, 0.0)
         return np.where(np.isnan(values), -1.0, np.interp(values, knots, ranks))
+
+
+def _level_codes(series: pd.Series) -> Float:
+    """A number per level, the same in every table.
+
+    No level is pooled with another: if levels that the training table lacks were all "other", a synthetic "other" would
+    be near the holdout only.
+    """
+    hashes: Float = pd.util.hash_array(as_text(series).fillna("\0").to_numpy(dtype=object)).astype("float64")
+    return hashes
 
 
 def _fit_space(train: pd.DataFrame, encoding: SharedEncoding) -> _Space:
@@ -170,10 +245,18 @@ def _scale(values: Float) -> tuple[Float, Float]:
     return knots, np.bincount(inverse, weights=levels) / np.bincount(inverse)
 
 
-def _two_nearest(rows: _Points, reference: _Points) -> Float:
-    """Distances to the nearest and second nearest reference row, float64 of shape (len(rows), 2)."""
+@dataclass(frozen=True)
+class _Nearest:
+    """Per row: distance to the nearest real row, whose it is, distance to the nearest one of somebody else."""
+
+    first: Float
+    owner: Int
+    second: Float
+
+
+def _nearest(rows: _Points, reference: _Points, owners: Codes) -> _Nearest:
     num_ranks, num_codes = rows.ranks.shape[1], rows.codes.shape[1]
-    nearest: Float = np.empty((len(rows), 2))
+    found: list[tuple[Float, Int, Float]] = []
     for first in range(0, len(rows), CHUNK_ROWS):
         part = slice(first, first + CHUNK_ROWS)
         total = np.zeros((len(rows.ranks[part]), len(reference)))
@@ -181,6 +264,9 @@ def _two_nearest(rows: _Points, reference: _Points) -> Float:
             total += cdist(rows.ranks[part], reference.ranks, "cityblock")
         if num_codes:
             total += num_codes * cdist(rows.codes[part], reference.codes, "hamming")
-        nearest[part] = np.partition(total, 1, axis=1)[:, :2]
-    nearest /= num_ranks + num_codes
-    return nearest
+        position = total.argmin(axis=1)
+        nearest, owner = total[np.arange(len(total)), position], owners[position]
+        total[owners[None, :] == owner[:, None]] = np.inf
+        found.append((nearest, owner, total.min(axis=1)))
+    distance, owner, second = (np.concatenate(part) for part in zip(*found, strict=True))
+    return _Nearest(distance / (num_ranks + num_codes), owner, second / (num_ranks + num_codes))

@@ -1,8 +1,8 @@
 """Do small groups survive? Recall of each rare level of each categorical column.
 
 Recall of a level is its synthetic share over its real share, at most 1. A level is rare when it holds at most 5 % of
-the training rows, and counted when it holds at least `MIN_GROUP_ROWS`: smaller groups are too small to be shown, and
-a synthesizer that protects people must not learn them.
+the training rows, and counted when at least `MIN_GROUP` people have it (rows, where each is its own): smaller groups
+are too small to be shown, and a synthesizer that protects people must not learn them.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from tabveil.entities import Codes, entities_per_group
 from tabveil.evaluation.encoding import SharedEncoding
 from tabveil.evaluation.frames import Float, Int
 
-MIN_GROUP_ROWS = 10
+MIN_GROUP = 10
 MAX_GROUP_FRACTION = 0.05
 
 
@@ -39,23 +40,28 @@ class RareGroups:
         }
 
 
-def rare_groups(train: Int, holdout: Int, synthetic: Int, encoding: SharedEncoding) -> RareGroups:
+def rare_groups(
+    train: Int, holdout: Int, synthetic: Int, encoding: SharedEncoding, entities: Codes | None = None
+) -> RareGroups:
     """Recall of the rare levels.
 
     Args:
         train, holdout, synthetic: codes, int64 of shape (num_rows, num_columns).
+        entities: whose each training row is, int64 of shape (num_rows,); None: its own.
     """
     records: list[dict[str, object]] = []
     for position, column in enumerate(encoding.columns):
         if column.numeric:
             continue
         sizes = [_shares(table[:, position], column.num_codes) for table in (train, holdout, synthetic)]
+        holders = entities_per_group(train[:, position], column.num_codes, entities)
         for code, level in enumerate(column.levels, start=1):
             shares = tuple(float(size[code]) for size in sizes)
-            records.append({"column": column.name, "level": level, **_recall(len(train), shares)})
+            if holders[code] >= MIN_GROUP:
+                records.append({"column": column.name, "level": level, **_recall(len(train), shares)})
     columns = ["column", "level", "real_rows", "real_share", "synthetic_share", "recall", "holdout_recall"]
     groups = pd.DataFrame.from_records(records, columns=columns)
-    kept = groups[(groups["real_rows"] >= MIN_GROUP_ROWS) & (groups["real_share"] <= MAX_GROUP_FRACTION)]
+    kept = groups[groups["real_share"] <= MAX_GROUP_FRACTION]
     return RareGroups(kept.sort_values(["recall", "column", "level"]).reset_index(drop=True))
 
 

@@ -14,6 +14,8 @@ import numpy as np
 import numpy.typing as npt
 import phonenumbers
 import polars as pl
+import pyarrow as pa
+import pyarrow.compute as pc
 from stdnum import iban as _iban
 
 from tabveil.pii import validators
@@ -32,22 +34,34 @@ _VERHOEFF_P = np.array(
      [8, 9, 1, 6, 0, 4, 3, 5, 2, 7], [9, 4, 5, 3, 1, 2, 6, 8, 7, 0], [4, 2, 8, 6, 5, 7, 3, 9, 0, 1],
      [2, 7, 9, 3, 8, 0, 6, 4, 1, 5], [7, 0, 4, 6, 9, 1, 3, 2, 5, 8]]
 )  # fmt: skip
+_BEYOND = r"\x{80}-\x{10FFFF}"
+_LETTERS = {r"\p{L}": f"A-Za-z{_BEYOND}", r"\p{Lu}": f"A-Z{_BEYOND}", r"\p{M}": _BEYOND}
 _SECRET_CHARACTERS = 10
 _BARE_PREFIXES = 20  # distinct first four digits that a column of bare phone numbers has at least
 
 
-def matches(values: pl.Series, pattern: str) -> Hits:
-    """Which texts hold a match of a regex (Rust)."""
-    return values.str.contains(pattern).to_numpy().astype(bool)
+def matches(values: pl.Series | pa.Array, pattern: str) -> Hits:
+    """Which texts hold a match of a regex of RE2 (as Arrow has it).
+
+    ``\\d``, ``\\w``, ``\\s`` and ``\\b`` are ASCII there. ``\\p{L}``, ``\\p{Lu}`` and ``\\p{M}`` stand for ASCII letters and any
+    other non-ASCII character: their exact classes take 30 ms to compile, once per call.
+    """
+    texts = values.to_arrow() if isinstance(values, pl.Series) else values
+    return np.asarray(pc.match_substring_regex(texts, _ascii(pattern)).to_numpy(zero_copy_only=False), dtype=bool)
 
 
-def each(validate: Callable[[str], bool]) -> Check:
-    """A check of single texts over a series; for rare forms only."""
-
-    def check(values: pl.Series) -> Hits:
-        return np.fromiter((validate(text) for text in values), dtype=bool, count=len(values))
-
-    return check
+@lru_cache(maxsize=1024)
+def _ascii(pattern: str) -> str:
+    """A regex whose classes of Unicode letters are made of two ranges."""
+    parts, in_class = [], False
+    for token in re.findall(r"\\p\{\w+\}|\\.|.", pattern, re.DOTALL):
+        letters = _LETTERS.get(token)
+        if letters:
+            parts.append(letters if in_class else f"[{letters}]")
+            continue
+        in_class = (in_class or token == "[") and token != "]"
+        parts.append(token)
+    return "".join(parts)
 
 
 def _digits(values: pl.Series) -> pl.Series:

@@ -61,6 +61,16 @@ class DistinctColumn:
         return "".join(chr(code) for code in range(32, 127) if counts[code])
 
     @cached_property
+    def texts(self) -> pa.Array:
+        """`values` for Arrow."""
+        return self.values.to_arrow()
+
+    @cached_property
+    def folded(self) -> pa.Array:
+        """`values` in lower-case ASCII (`identifiers.fold`), for Arrow."""
+        return fold_series(self.values).to_arrow()
+
+    @cached_property
     def num_cells(self) -> int:
         """Non-empty cells."""
         return int(self.counts.sum())
@@ -81,6 +91,16 @@ def clean_text(text: str) -> str:
     """NFKC (which makes every blank a plain one), without invisible and control characters, trimmed."""
     visible = _INVISIBLE.sub("", text)
     return (visible if visible.isascii() else unicodedata.normalize("NFKC", visible)).strip()
+
+
+def fold_series(values: pl.Series) -> pl.Series:
+    """Lower-case ASCII form of every text, as `identifiers.fold` makes it."""
+    lowered = values.str.to_lowercase()
+    if lowered.str.len_bytes().sum() != lowered.str.len_chars().sum():
+        for special, plain in (("đ", "d"), ("ß", "ss"), ("ø", "o"), ("ł", "l")):
+            lowered = lowered.str.replace_all(special, plain, literal=True)
+        lowered = lowered.str.normalize("NFKD").str.replace_all("[\u0300-\u036f]", "")
+    return lowered
 
 
 def read_column(series: pd.Series[Any], name: str, header: str) -> DistinctColumn:

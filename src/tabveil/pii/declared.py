@@ -8,7 +8,7 @@ text: no declaration can make a scan hang.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -76,12 +76,14 @@ class DeclaredTypes:
             if type_ in TYPES or type_ in QUASI_TYPES:
                 raise ConfigError(f"pii.identifiers.{type_.lower()} must have a name of its own: {type_} is built in")
             _check_rust(f"pii.identifiers.{type_.lower()}.regex", spec.regex)
+        _check_rust("all regexes of pii.identifiers together", _alternatives(s.regex for s in identifiers.values()))
         known = (*TYPES, *identifiers)
         for type_, allow in options.allow.items():
             if type_ not in known:
                 raise ConfigError(f"pii.allow.{type_} must be a type of docs/pii.md{did_you_mean(type_, known)}")
             for regex in allow.regexes:
                 _check_rust(f"pii.allow.{type_}.regexes", regex)
+            _check_rust(f"all regexes of pii.allow.{type_} together", _alternatives(allow.regexes))
         return cls(identifiers, {type_: _compiled(allow) for type_, allow in options.allow.items()})
 
     @property
@@ -91,7 +93,13 @@ class DeclaredTypes:
 
     def allows(self, type_: str, text: str) -> bool:
         """Whether a text of that type is declared not to be personal."""
-        return type_ in self.allowed and bool(self.allowed[type_].hits(pl.Series([clean_text(text)]))[0])
+        allowed = self.allowed.get(type_)
+        if allowed is None:
+            return False
+        cleaned = clean_text(text)
+        return cleaned.lower() in allowed.values or (
+            allowed.pattern is not None and bool(allowed.hits(pl.Series([cleaned]))[0])
+        )
 
     def without_allowed(self, column: DistinctColumn, found: Mapping[str, Hits]) -> dict[str, Hits]:
         """What is left of the hits per type when allowed values are taken out."""
@@ -105,6 +113,8 @@ class DeclaredTypes:
             number: 1-based position of the column.
             check: called between pieces of work; raises when the time is up.
         """
+        if not self._may_find(column):
+            return []
         found = []
         for type_, spec in sorted(self.identifiers.items()):
             check()
@@ -112,6 +122,11 @@ class DeclaredTypes:
             if hits.any():
                 found.append(_finding(column, number, type_, spec, hits))
         return found
+
+    def _may_find(self, column: DistinctColumn) -> bool:
+        """Whether any identifier matches anywhere: one pass for all of them, most columns need no more."""
+        together = _alternatives(spec.regex for spec in self.identifiers.values())
+        return bool(together) and bool(column.values.str.contains(together).any())
 
     def _hits(self, column: DistinctColumn, type_: str, spec: IdentifierSpec, check: Callable[[], None]) -> Hits:
         """Which distinct values hold an accepted match."""
@@ -156,16 +171,23 @@ def type_of_name(name: str) -> str:
     return name.upper()
 
 
+def _alternatives(regexes: Iterable[str]) -> str:
+    """One regex that matches where any of them does; empty for none."""
+    return "|".join(f"(?:{regex})" for regex in regexes)
+
+
 def _check_rust(where: str, regex: str) -> None:
     try:
         pl.Series(["x"]).str.contains(regex)
     except pl.exceptions.ComputeError as err:
-        raise ConfigError(f"{where} must be a regular expression of the Rust engine too, however: {regex}") from err
+        raise ConfigError(
+            f"{where} must be a regular expression of the Rust engine too (and not too large), however: {regex[:200]}"
+        ) from err
 
 
 def _compiled(allow: AllowSpec) -> _Allowed:
-    values = pl.Series([clean_text(value) for value in allow.values], dtype=pl.String).str.to_lowercase()
-    pattern = "|".join(f"(?:{regex})" for regex in allow.regexes)
+    values = [clean_text(value).lower() for value in allow.values]
+    pattern = _alternatives(allow.regexes)
     return _Allowed(frozenset(values), f"^(?:{pattern})$" if pattern else None)
 
 

@@ -1,7 +1,8 @@
 """How many people share a combination of quasi-identifiers: k-anonymity of single columns, pairs and all together.
 
-A table is k-anonymous if every combination of its quasi-identifiers that occurs occurs in at least k rows (Samarati &
-Sweeney 1998, "Protecting privacy when disclosing information"). A missing value is a value of its own.
+A table is k-anonymous if every combination of its quasi-identifiers that occurs is shared by at least k people
+(Samarati & Sweeney 1998, "Protecting privacy when disclosing information"). Where no entity key tells people apart, a
+row counts as one. A missing value is a value of its own.
 """
 
 from __future__ import annotations
@@ -133,7 +134,7 @@ def k_anonymity(table: pd.DataFrame, columns: Sequence[str], k: int, *, entities
 
 
 def check_k(report: KAnonymity, min_k: int | None) -> None:
-    """Stop where a group is smaller than `min_k` rows; None: information only.
+    """Stop where fewer than `min_k` people share a combination; None: information only.
 
     No group of fewer columns is smaller than the smallest group of all columns, so that one decides.
 
@@ -145,9 +146,9 @@ def check_k(report: KAnonymity, min_k: int | None) -> None:
     worst = [item for item in _worst((*report.singles, *report.pairs)) if item.min_group_rows < min_k][:_MAX_NAMED]
     shown = "; ".join(f"{' + '.join(c.columns)}: smallest group {c.min_group_rows}" for c in worst)
     raise PolicyViolationError(
-        f"every combination of {', '.join(report.columns)} must occur in at least {min_k} rows (pii.min_k), however "
-        f"the smallest group has {report.full.min_group_rows}: generalise or drop some of these columns, or lower "
-        f"pii.min_k{f' ({shown})' if shown else ''}"
+        f"every combination of {', '.join(report.columns)} must be shared by at least {min_k} people (pii.min_k; a row "
+        f"is one where there is no entity key), however the smallest group has {report.full.min_group_rows}: generalise "
+        f"or drop some of these columns, or lower pii.min_k{f' ({shown})' if shown else ''}"
     )
 
 

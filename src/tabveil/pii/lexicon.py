@@ -8,9 +8,10 @@ from collections.abc import Iterable
 from functools import lru_cache
 
 import numpy as np
-import numpy.typing as npt
 import polars as pl
 
+from tabveil.pii.checks import Hits, matches
+from tabveil.pii.columns import fold_series as folded
 from tabveil.pii.identifiers import fold
 
 LOCALES = ("en_US", "en_GB", "en_IN", "de_DE", "vi_VN", "fr_FR", "es_ES", "es_MX", "pt_BR", "nl_NL", "pl_PL")
@@ -137,7 +138,6 @@ def holds_name(text: str) -> bool:
 
 # --- the same over whole columns ------------------------------------------------------------------------------------
 
-Hits = npt.NDArray[np.bool_]
 _FIRM = (
     r"\b(?:gmbh|ag|kg|kgaa|ohg|ohgaa|mbh|gbr|e\.?v|inc|llc|llp|ltd|limited|plc|corp|corporation|co|company|group|holding|"
     r"s\.?a|s\.?a\.?r\.?l|sarl|sas|sasu|s\.?l|s\.?l\.?u|s\.?r\.?l|spa|s\.?p\.?a|snc|bv|nv|ab|oy|a/s|stiftung|bank|partners|"
@@ -145,20 +145,20 @@ _FIRM = (
 )
 
 
-def folded(values: pl.Series) -> pl.Series:
-    """Lower-case ASCII form of every text, as `identifiers.fold` makes it."""
-    lowered = values.str.to_lowercase()
-    if lowered.str.contains(r"[^\x00-\x7f]").any():
-        for special, plain in (("đ", "d"), ("ß", "ss"), ("ø", "o"), ("ł", "l")):
-            lowered = lowered.str.replace_all(special, plain, literal=True)
-        lowered = lowered.str.normalize("NFKD").str.replace_all(r"\p{M}", "")
-    return lowered
+@lru_cache(maxsize=8)
+def _listed(name: str) -> pl.Series:
+    """A word list as `is_in` takes it."""
+    lists = {
+        "given": given_names(), "family": family_names(), "words": _ALSO_WORDS, "places": _PLACE_WORDS,
+        "given only": given_names() - _ALSO_WORDS, "family only": family_names() - _ALSO_WORDS,
+    }  # fmt: skip
+    return pl.Series(sorted(lists[name])).implode()
 
 
 def full_names(values: pl.Series) -> Hits:
     """`is_full_name` of every text."""
     text = _without_titles(folded(values))
-    words = text.str.extract_all(r"\p{L}{2,}")
+    words = text.str.extract_all("[a-z]{2,}")
     sizes = words.list.len()
     chosen = ((sizes >= 2) & (sizes <= 6)).to_numpy()
     hits = np.zeros(len(values), dtype=bool)
@@ -172,7 +172,7 @@ def full_names(values: pl.Series) -> Hits:
 def _full(words: pl.Series) -> Hits:
     """Of lists of folded words, none empty: a given and a family name that are two words, known at both ends."""
     facts = _facts(_long(words))
-    place = facts["first"].is_in(pl.Series(sorted(_PLACE_WORDS)).implode())
+    place = facts["first"].is_in(_listed("places"))
     return (_pair(facts) & facts["ends"] & ~facts["plain"] & ~place).to_numpy().astype(bool)
 
 
@@ -188,9 +188,9 @@ def _facts(tokens: pl.DataFrame) -> pl.DataFrame:
     known = pl.DataFrame(
         {
             "word": distinct,
-            "given": distinct.is_in(pl.Series(sorted(given_names())).implode()),
-            "family": distinct.is_in(pl.Series(sorted(family_names())).implode()),
-            "plain": distinct.is_in(pl.Series(sorted(_ALSO_WORDS)).implode()),
+            "given": distinct.is_in(_listed("given")),
+            "family": distinct.is_in(_listed("family")),
+            "plain": distinct.is_in(_listed("words")),
         }
     )
     either = pl.col("given") | pl.col("family")
@@ -217,7 +217,7 @@ def hold_full_name(words: pl.Series) -> Hits:
 
 def hold_name(values: pl.Series) -> Hits:
     """Texts with a known name that is not an everyday word."""
-    facts = _facts(_long(folded(values).str.extract_all(r"\p{L}{2,}")))
+    facts = _facts(_long(folded(values).str.extract_all("[a-z]{2,}")))
     return _marked(len(values), facts, facts["some"])
 
 
@@ -228,35 +228,38 @@ def _marked(size: int, facts: pl.DataFrame, chosen: pl.Series) -> Hits:
 
 
 def _without_titles(text: pl.Series) -> pl.Series:
-    """Without titles in front and degrees behind, where two words remain."""
+    """Folded names without titles in front and degrees behind, where two words remain."""
     titles, degrees = "|".join(sorted(_TITLES)), "|".join(sorted(_DEGREES))
-    rest = r"(\p{L}{2,}[^\p{L}]+.*\p{L}{2})"
-    text = text.str.replace(rf"^(?:(?:{titles})\b[^\p{{L}}]*){{1,3}}{rest}", "${1}")
-    return text.str.replace(rf"(\p{{L}}{{2,}}[^\p{{L}}]+\p{{L}}{{2,}}.*?)(?:[^\p{{L}}]+(?:{degrees}))+[^\p{{L}}]*$", "${1}")
+    titled = rf"^(?:(?:{titles})[. ]+){{1,3}}([a-z]{{2,}}[^a-z]+.*[a-z]{{2}})"
+    graduate = rf"([a-z]{{2,}}[^a-z]+[a-z]{{2,}}.*?)(?:[^a-z]+(?:{degrees}))+[^a-z]*$"
+    for pattern in (titled, graduate):
+        if matches(text, pattern).any():
+            text = text.str.replace(pattern, "${1}")
+    return text
 
 
 def _no_institution(text: pl.Series) -> Hits:
     phrases = "|".join(sorted(_NOT_PEOPLE))
-    return ~text.str.contains(rf"\b(?:{phrases})\b").to_numpy().astype(bool)
+    return ~matches(text, rf"\b(?:{phrases})\b")
 
 
 def given_only(values: pl.Series) -> Hits:
     """`is_given_name` of every text."""
-    return _single(values, given_names() - _ALSO_WORDS, most=2)
+    return _single(values, "given only", most=2)
 
 
 def family_only(values: pl.Series) -> Hits:
     """`is_family_name` of every text."""
-    return _single(values, family_names() - _ALSO_WORDS, most=1)
+    return _single(values, "family only", most=1)
 
 
-def _single(values: pl.Series, names: frozenset[str], most: int) -> Hits:
-    words = folded(values).str.extract_all(r"\p{L}{2,}")
+def _single(values: pl.Series, names: str, most: int) -> Hits:
+    words = folded(values).str.extract_all("[a-z]{2,}")
     sizes = words.list.len()
-    known = words.list.eval(pl.element().is_in(pl.Series(sorted(names)).implode())).list.all()
+    known = words.list.eval(pl.element().is_in(_listed(names))).list.all()
     return ((sizes >= 1) & (sizes <= most) & known).to_numpy().astype(bool)
 
 
 def firms(values: pl.Series) -> Hits:
     """Texts with a legal form of a firm, or an ampersand."""
-    return folded(values).str.contains(_FIRM).to_numpy().astype(bool)
+    return matches(folded(values), _FIRM)

@@ -233,7 +233,8 @@ def blend(one: str, other: str) -> str:
 
 def _longest(text: str) -> str:
     """The first of the longest words; the text itself where there is no word."""
-    return max(_LETTERS.findall(text) or [text], key=len)
+    words: list[str] = _LETTERS.findall(text)
+    return max(words or [text], key=len)
 
 
 def _local_part(given: str, family: str) -> str:

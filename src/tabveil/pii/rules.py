@@ -30,6 +30,7 @@ class CellRule:
             that all comply are no accident.
         needs: characters of which each occurs in some cell of a column that can comply.
         words: header words instead of those of the type.
+        folded: the pattern is matched against the text folded to lower-case ASCII.
         weak: told by words alone; not believed where the header names another subject or the cells are firms.
     """
 
@@ -43,6 +44,7 @@ class CellRule:
     alike: bool = False
     needs: str = ""
     words: tuple[str, ...] = ()
+    folded: bool = False
     weak: bool = False
 
 
@@ -72,10 +74,10 @@ GROUPED_CARD = r"\d{4}[ -]\d{4}[ -]\d{4}[ -]\d{1,7}|\d{4}[ -]\d{6}[ -]\d{5}"
 NINO = r"(?i)[A-CEGHJ-PR-TW-Z][A-CEGHJ-NPR-TW-Z](?: ?\d{2}){3} ?[A-D]"
 PAN = r"(?i)[A-Z]{3}[ABCFGHLJPTK][A-Z]\d{4}[A-Z]"
 POINT = r"[(\[]?-?\d{1,2}\.\d{3,}(?: ?[,;] ?| )-?\d{1,3}\.\d{3,}[)\]]?"
-_NAME_SHAPE = r"\p{L}[\p{L}'’.-]*(?:,? \p{L}[\p{L}'’.-]*){0,6}"
+_NAME_SHAPE = r"[a-z][a-z'’.-]*(?:,? [a-z][a-z'’.-]*){0,6}"  # over folded text
 _ID_SHAPE = r"[A-Za-z]{0,4}[ -]?\d[A-Za-z0-9 ./-]{3,24}|[A-Za-z0-9]{6,20}"
 _EN_STREET = (  # USPS Publication 28 suffixes, singular and plural
-    r"(?i:street|st|avenue|ave|road|rd|boulevard|blvd|lane|ln|drive|dr|court|ct|place|pl|square|terrace|way|parkway|pkwy|"
+    r"(?:street|st|avenue|ave|road|rd|boulevard|blvd|lane|ln|drive|dr|court|ct|place|pl|square|terrace|way|parkway|pkwy|"
     r"highway|hwy|circle|trail|crescent|close|mews|apt|suite|unit|manor|station|ville|plaza|isle|heights|alley|branch|"
     r"bridge|brook|burg|bypass|camp|canyon|cape|causeway|center|cliff|club|common|corner|course|cove|creek|crest|crossing|"
     r"crossroad|curve|dale|dam|divide|estate|expressway|extension|fall|ferry|field|flat|ford|forest|forge|fork|fort|"
@@ -83,36 +85,34 @@ _EN_STREET = (  # USPS Publication 28 suffixes, singular and plural
     r"light|loaf|lock|lodge|loop|mall|meadow|mill|mission|motorway|mount|mountain|neck|orchard|oval|overpass|park|pass|"
     r"passage|path|pike|pine|plain|point|port|prairie|radial|ramp|ranch|rapid|rest|ridge|river|route|row|rue|run|shoal|"
     r"shore|skyway|spring|spur|stravenue|stream|summit|throughway|trace|track|trafficway|tunnel|turnpike|underpass|union|"
-    r"valley|via|viaduct|view|village|vista|walk|wall|well)(?i:s|es)?"
+    r"valley|via|viaduct|view|village|vista|walk|wall|well)(?:s|es)?"
 )
-# street words of other languages, before or behind the name (de, vi, fr, es, it, pt, nl, pl, sv, en_IN)
-_BEHIND = r"stra(?:ß|ss)e|str\.|weg|platz|allee|gasse|ring|damm|ufer|chaussee|straat|laan|gracht|kade|plein|gatan|vägen"
+# street words of other languages, before or behind the name (de, vi, fr, es, it, pt, nl, pl, sv, en_IN), folded
+_BEHIND = r"strasse|str\.|weg|platz|allee|gasse|ring|damm|ufer|chaussee|straat|laan|gracht|kade|plein|gatan|vagen"
 _BEFORE = (
-    r"rue|avenue|boulevard|bd|chemin|impasse|allée|place|quai|cours|route de|calle|c/|avenida|avda\.?|av\.|paseo|plaza|"
-    r"camino|ronda|carrer|cuesta|glorieta|pasaje|acceso|alameda|callejón|cañada|rambla|urbanización|vial|via|viale|piazza|"
-    r"corso|largo|vicolo|strada|contrada|borgo|rua|travessa|praça|ul\.|ulica|al\.|aleja|plac|os\."
+    r"rue|avenue|boulevard|bd|chemin|impasse|allee|place|quai|cours|route de|calle|c/|avenida|avda\.?|av\.|paseo|plaza|"
+    r"camino|ronda|carrer|cuesta|glorieta|pasaje|acceso|alameda|callejon|canada|rambla|urbanizacion|vial|via|viale|piazza|"
+    r"corso|largo|vicolo|strada|contrada|borgo|rua|travessa|praca|ul\.|ulica|al\.|aleja|plac|os\."
 )
-_VIETNAMESE = r"đường|duong|phố|pho|ngõ|ngách|hẻm|khóm|tổ|thôn|ấp|dãy|khu"
+_VIETNAMESE = r"duong|pho|ngo|ngach|hem|khom|to|thon|ap|day|khu"
 _INDIAN = r"nagar|marg|chowk|colony|society|layout|ganj|road|street|path|circle|zila"
-_NUMBER = r"\d{1,5}(?:[ /-]?\p{L})?(?:[/-]\d{1,4})?"
-_REST = r"[\p{L}\p{M}\d .,#'’/()-]*"
-ADDRESS = "|".join(
+_NUMBER = r"\d{1,5}(?:[ /-]?[a-z])?(?:[/-]\d{1,4})?"
+_REST = r"[^@:;!?]*"
+ADDRESS = "|".join(  # over folded text
     (
-        rf"\d{{1,6}}[A-Za-z]? [\p{{L}}0-9 .,'-]*\b{_EN_STREET}\b{_REST}",
-        rf"(?:\p{{L}}[\p{{L}} .'-]*,? \d{{0,4}}[A-Za-z]?,? ?)?[\p{{L}}0-9 .'-]*\d[\p{{L}}0-9 .'-]*\b{_EN_STREET},? {_REST}",
-        rf"(?i)[\p{{L}} .-]*(?:{_BEHIND}) ?{_NUMBER}{_REST}",
-        rf"(?i)(?:số |so |ngõ |hẻm )?[\d/]+\p{{L}}? ?,? ?(?:{_VIETNAMESE})\b.*",
-        r"(?i)số [\d/]+\p{L}?\b.*",
-        r"\d{1,4}(?:/\d{1,4})+ \p{Lu}\p{L}+(?: \p{Lu}\p{L}+){1,3}",
-        rf"(?i)(?:\d{{1,5}}(?: bis| ter)?,? )?(?:{_BEFORE}) [\p{{L}} '’.-]+(?:\d.*)?",
-        rf"(?i)(?:h\.? ?no\.? ?|flat |plot )?\d{{1,5}}(?:/\d{{1,4}})?[ ,]+[\p{{L}} .,'-]*\b(?:{_INDIAN})\b{_REST}",
-        r"\p{L}[\p{L} .'’-]+,? \d{1,4} ?\p{L}?(?:/\d{1,3})?,? \d{4,6} \p{Lu}[\p{L} .'()/-]+",  # street 12, 12345 town
+        rf"\d{{1,6}}[a-z]? [a-z0-9 .,'-]*\b{_EN_STREET}\b{_REST}",
+        rf"[a-z0-9 .,'-]*\d[a-z0-9 .,'-]* {_EN_STREET},? {_REST}",
+        rf"[a-z .-]*(?:{_BEHIND}) ?{_NUMBER}\b{_REST}",
+        rf"(?:so |so nha |ngo |hem )?[\d/]+[a-z]? ?,? ?(?:{_VIETNAMESE})\b{_REST}",
+        r"so [\d/]+[a-z]?\b.*",
+        r"\d{1,4}(?:/\d{1,4})+ [a-z]+(?: [a-z]+){1,3}",
+        rf"(?:\d{{1,5}}(?: bis| ter)?,? )?(?:{_BEFORE}) [a-z '.-]+(?:\d.*)?",
+        rf"(?:h\.? ?no\.? ?|flat |plot )?\d{{1,5}}(?:/\d{{1,4}})?[ ,]+[a-z .,'-]*\b(?:{_INDIAN})\b{_REST}",
+        r"[a-z][a-z .'-]+,? \d{1,4} ?[a-z]?(?:/\d{1,3})?,? \d{4,6} [a-z][a-z .'()/-]+",  # street 12, 12345 town
     )
 )
-# a house number, a comma and a postcode: an address in some language, if most of a column reads so
-_SEVERAL_LINES = (
-    r"(?:.*\d.*\p{L}{3}.*|.*\p{L}{3}.*\d.*)(?:[ ,-]\d{4,6}\b.*|\b[A-Z]{1,2}\d[A-Z0-9]? ?\d[A-Z]{2}\b.*)"
-)
+# letters, a number, a comma and a postcode: an address in some language, if most of a column reads so
+_SEVERAL_LINES = r"[^@:;]*\d[^@:;]*[a-z]{3}[^@:;]*(?:[ ,-]\d{4,6}\b|\b[a-z]{1,2}\d[a-z0-9]? ?\d[a-z]{2}\b)[^@:;]*"
 
 CELL_RULES: tuple[CellRule, ...] = (
     CellRule("EMAIL_ADDRESS", EMAIL, share=ANY, needs="@"),
@@ -177,12 +177,12 @@ CELL_RULES: tuple[CellRule, ...] = (
     CellRule("NATIONAL_ID", _ID_SHAPE, None, None, 0.05, numeric=True),
     CellRule("GEO_COORDINATES", POINT, checks.coordinates, needs="."),
     CellRule("GEO_COORDINATES", r"-?\d{1,3}\.\d{3,}", None, None, 0.3, needs="."),
-    CellRule("ADDRESS", ADDRESS, None, 0.3, header_share=ANY, weak=True, min_distinct=3),
-    CellRule("ADDRESS", _SEVERAL_LINES, None, 0.7, None, weak=True, min_distinct=10, needs=","),
+    CellRule("ADDRESS", ADDRESS, None, 0.3, header_share=ANY, weak=True, folded=True, min_distinct=3),
+    CellRule("ADDRESS", _SEVERAL_LINES, None, 0.7, None, weak=True, folded=True, min_distinct=10, needs=","),
     CellRule("ADDRESS", r"(?:.*\p{L}.*\d.*|.*\d.*\p{L}.*)", None, None, header_share=0.3),
-    CellRule("NAME", _NAME_SHAPE, lexicon.full_names, 0.25, min_distinct=10, weak=True),
-    CellRule("NAME", _NAME_SHAPE, lexicon.full_names, 0.75, None, min_distinct=3, weak=True),  # a few people only
-    CellRule("NAME", _NAME_SHAPE, None, share=None, header_share=0.3),
-    CellRule("NAME", _NAME_SHAPE, lexicon.given_only, 0.6, None, min_distinct=20, weak=True),
-    CellRule("NAME", _NAME_SHAPE, lexicon.family_only, 0.6, None, min_distinct=30, weak=True),
+    CellRule("NAME", _NAME_SHAPE, lexicon.full_names, 0.25, min_distinct=10, weak=True, folded=True),
+    CellRule("NAME", _NAME_SHAPE, lexicon.full_names, 0.75, None, min_distinct=3, weak=True, folded=True),  # a few people only
+    CellRule("NAME", _NAME_SHAPE, None, share=None, header_share=0.3, folded=True),
+    CellRule("NAME", _NAME_SHAPE, lexicon.given_only, 0.6, None, min_distinct=20, weak=True, folded=True),
+    CellRule("NAME", _NAME_SHAPE, lexicon.family_only, 0.6, None, min_distinct=30, weak=True, folded=True),
 )  # fmt: skip

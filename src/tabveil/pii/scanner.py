@@ -19,7 +19,7 @@ import polars as pl
 from tabveil.errors import ScanIncompleteError
 from tabveil.pii import lexicon, mentions
 from tabveil.pii.checks import Hits, matches
-from tabveil.pii.columns import DistinctColumn, Kind, read_column
+from tabveil.pii.columns import DistinctColumn, Kind, fold_series, read_column
 from tabveil.pii.declared import NOTHING_DECLARED, DeclaredTypes
 from tabveil.pii.findings import MAX_LOCATIONS, Finding, QuasiIdentifier, ScanResult
 from tabveil.pii.identifiers import TYPES, fold_header, header_announces, header_names, header_names_other, quasi_type
@@ -144,7 +144,7 @@ def _cell_hits(column: DistinctColumn, clock: _Clock) -> dict[str, Hits]:
     In a decimal column only the whole numbers are read.
     """
     hits: dict[str, Hits] = {}
-    whole = matches(column.values, "^-?[0-9]+$") if column.kind is Kind.decimal else None
+    whole = matches(column.texts, "^-?[0-9]+$") if column.kind is Kind.decimal else None
     free = np.ones(len(column.values), dtype=bool) if whole is None else whole
     num_cells = column.cells(free)
     sample = _Sample.of(column, free)
@@ -156,7 +156,7 @@ def _cell_hits(column: DistinctColumn, clock: _Clock) -> dict[str, Hits]:
             continue
         if not free.any() or not sample.may_reach(rule, share):
             continue
-        alike = free & matches(column.values, f"^(?:{rule.pattern})$")
+        alike = free & matches(column.folded if rule.folded else column.texts, f"^(?:{rule.pattern})$")
         found = _checked(rule, column.values, alike)
         together = hits.get(rule.type, np.zeros_like(found)) | found
         of = column.cells(alike) if rule.alike else num_cells
@@ -198,23 +198,31 @@ class _Sample:
     """Values of some cells, evenly spaced: it tells which rules cannot reach their share, nothing else."""
 
     values: pl.Series
+    folded: pl.Series
     whole: bool
 
     @classmethod
     def of(cls, column: DistinctColumn, free: Hits) -> _Sample:
         """At most `_SAMPLE_CELLS` cells; all distinct values where they are fewer."""
         if len(column.values) <= _SAMPLE_CELLS:
-            return cls(column.values.filter(pl.Series(free)), whole=True)
+            return cls.made(column.values.filter(pl.Series(free)), whole=True)
         codes = column.codes[column.codes >= 0]
         codes = codes[free[codes]]
         step = max(1, len(codes) // _SAMPLE_CELLS)
-        return cls(column.values[codes[::step]], whole=False)
+        return cls.made(column.values[codes[::step]], whole=False)
+
+    @classmethod
+    def made(cls, values: pl.Series, *, whole: bool) -> _Sample:
+        """With the values folded."""
+        return cls(values, fold_series(values), whole)
 
     def may_reach(self, rule: CellRule, share: float) -> bool:
         """False if so few of the sampled cells comply that the column cannot (odds below 1e-12)."""
         if self.whole or share < _SAMPLED_SHARE or rule.alike:
             return True
-        found = _checked(rule, self.values, matches(self.values, f"^(?:{rule.pattern})$"))
+        found = _checked(
+            rule, self.values, matches(self.folded if rule.folded else self.values, f"^(?:{rule.pattern})$")
+        )
         return bool(found.mean() >= share / 2)
 
 
@@ -259,16 +267,16 @@ def _candidates(column: DistinctColumn, mention: mentions.Mention, reach: Hits) 
         return np.empty(0, dtype=np.intp)
     positions = np.flatnonzero(reach)
     values = column.values if len(positions) == len(column.values) else column.values[positions]
-    kept = matches(values, mention.prefilter)
+    kept = matches(values.to_arrow(), mention.prefilter)
     positions, values = positions[kept], values.filter(pl.Series(kept))
     return positions if mention.sieve is None or not len(values) else positions[mention.sieve(values)]
 
 
 def _textual(column: DistinctColumn) -> Hits:
     """Values to read as text: of two words or more where a fifth of the column is sentences, else of four."""
-    sentences = matches(column.values, r"\S+\s+\S+\s+\S+\s+\S")
+    sentences = matches(column.texts, r"\S+\s+\S+\s+\S+\s+\S")
     is_prose = column.cells(sentences) >= _PROSE_SHARE * column.num_cells
-    return matches(column.values, r"\S\s+\S") if is_prose else sentences
+    return matches(column.texts, r"\S\s+\S") if is_prose else sentences
 
 
 def _accept_unsure(
@@ -288,7 +296,7 @@ def _coordinate_hits(column: DistinctColumn) -> dict[str, Hits]:
     if column.kind is not Kind.decimal or not header_announces(column.header, "GEO_COORDINATES"):
         return {}
     numbers = column.values.cast(pl.Float64).abs().to_numpy()
-    hits = matches(column.values, r"\.\d{3,}$") & (numbers <= 180)
+    hits = matches(column.texts, r"\.\d{3,}$") & (numbers <= 180)
     return {"GEO_COORDINATES": hits} if column.cells(hits) >= 0.3 * column.num_cells else {}
 
 
@@ -296,7 +304,7 @@ def _birth_hits(column: DistinctColumn) -> dict[str, Hits]:
     """Dates that are dates of birth: the header says so, or years spread like those of adults' births."""
     if column.kind in _NUMERIC:
         return {}
-    hits = matches(column.values, f"^(?:{_ANY_DATE})$")
+    hits = matches(column.texts, f"^(?:{_ANY_DATE})$")
     if column.cells(hits) < 0.3 * column.num_cells:
         return {}
     if header_announces(column.header, "DATE_OF_BIRTH") or _spread_like_births(column, hits):
@@ -333,6 +341,6 @@ def _unique_identifier(column: DistinctColumn) -> str | None:
     if named and distinct > 0.5:
         return "UNIQUE_IDENTIFIER"
     coded = column.kind is Kind.text and distinct > 0.98 and column.num_cells >= 50
-    if coded and matches(column.values, r"^[A-Za-z0-9._/-]*\d[A-Za-z0-9._/-]*$").mean() > 0.95:
+    if coded and matches(column.texts, r"^[A-Za-z0-9._/-]*\d[A-Za-z0-9._/-]*$").mean() > 0.95:
         return "UNIQUE_IDENTIFIER"
     return None

@@ -49,24 +49,24 @@ def run_locally(source: Path, target: Path) -> None:
 
 
 def start_script(
-    script: Path, arguments: Sequence[str], scratch: Path, log: Path, python: str | None = None
+    script: Path, arguments: Sequence[str], scratch: Path, log: Path, *, keeper: Sequence[str] = ()
 ) -> subprocess.Popen[bytes]:
     """Start a PySpark script in a process group of its own.
 
     Args:
         scratch: private folder for everything that Spark spills.
         log: what it prints.
-        python: interpreter with PySpark; by default this one.
+        keeper: command that runs it and ends it when its own standard input closes.
 
     Raises:
         ConfigError: PySpark or a Java is missing.
     """
-    if python is None and find_spec("pyspark") is None:
+    if find_spec("pyspark") is None:
         raise ConfigError(f"preprocess=spark needs PySpark, however it is not installed: {INSTALL}")
     with log.open("wb") as output:
         return subprocess.Popen(
-            [python or sys.executable, "-P", str(script), *arguments],  # -P: its folder is no library
-            stdin=subprocess.DEVNULL,
+            [*keeper, sys.executable, "-P", str(script), *arguments],  # -P: its folder is no library
+            stdin=subprocess.PIPE,
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=scratch,
@@ -77,6 +77,8 @@ def start_script(
 
 def stop_script(process: subprocess.Popen[bytes]) -> None:
     """End the script and its Java, whichever still runs."""
+    if process.stdin is not None:
+        process.stdin.close()
     for order in (signal.SIGTERM, signal.SIGKILL):
         try:
             os.killpg(process.pid, order)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tabveil.artifacts import Artifacts, read_json, read_parquet, require
-from tabveil.config import Config, project_root
+from tabveil.config import Config, Scanning, project_root
 from tabveil.errors import ArtifactError, PrivacyError
 from tabveil.pii import IdentityDigests, guarded, load_key
 from tabveil.provenance import sha256_of
@@ -62,8 +62,11 @@ def judged_files(artifacts: Artifacts) -> tuple[Path, ...]:
     )
 
 
-def require_scanned(artifacts: Artifacts) -> None:
+def require_scanned(artifacts: Artifacts, scanning: Scanning = Scanning.in_process) -> None:
     """Refuse tables that no complete scan has cleared, and other metadata or digests than belong to them.
+
+    Args:
+        scanning: with macie, Macie must have read them too.
 
     Raises:
         PrivacyError: the scan did not finish, or was of other files than the ones that are there.
@@ -72,6 +75,11 @@ def require_scanned(artifacts: Artifacts) -> None:
     report = read_json(artifacts.findings, "verify", "after", "scanned")
     complete = report["after"].get("complete") is True
     scanned = report["scanned"]
+    if scanning is Scanning.macie and set(report.get("macie", {}).get("tables", {})) != {"train", "holdout"}:
+        raise PrivacyError(
+            f"{artifacts.findings} must hold Macie's findings of both tables (environment.scanning=macie), however it "
+            "does not: run the stage 'verify' again (dvc repro --force verify)"
+        )
     for path in scanned_files(artifacts):
         if not complete or scanned.get(path.name) != sha256_of(require(path, "verify")):
             raise PrivacyError(

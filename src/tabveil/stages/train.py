@@ -36,11 +36,13 @@ if TYPE_CHECKING:
 
 def run(config: Config, artifacts: Artifacts) -> None:
     """Fit the configured synthesizer on the training rows and start the pipeline's MLflow run."""
-    require_scanned(artifacts)
+    require_scanned(artifacts, config.environment.scanning)
     metadata = load_metadata(config, artifacts)
-
-    Tracker(config, project_root()).client()  # a store that does not answer is told before the work, not after
     remote = config.environment.training is Training.sagemaker
+
+    if remote:
+        require_job_settings(config)
+    Tracker(config, project_root()).client()  # what cannot work is told before the work, not after
     training = train_in_job(config, artifacts) if remote else train_here(config, artifacts, metadata)
 
     write_text(artifacts.loss_curve, (artifacts.model / LOSSES).read_text(encoding="utf-8"))
@@ -57,10 +59,9 @@ def train_here(config: Config, artifacts: Artifacts, metadata: Metadata) -> dict
 
 def train_in_job(config: Config, artifacts: Artifacts) -> dict[str, Any]:
     """Train in a SageMaker job, its status told on a terminal. Returns who trained, how long and for how much."""
-    from tabveil.aws.sagemaker import require_ready, train_on_sagemaker  # boto3 is for those who need it
+    from tabveil.aws.sagemaker import train_on_sagemaker  # boto3 is for those who need it
     from tabveil.aws.session import connect_aws
 
-    require_ready(config.environment, config.synthesizer)
     files = {TRAIN_DATA: artifacts.train_data, METADATA: artifacts.metadata}
     with connect_aws(config.environment, project_root()) as aws:
         done = train_on_sagemaker(
@@ -76,6 +77,13 @@ def charges_of(done: TrainingRun, environment: EnvironmentConfig, requests: Mapp
     """What the job was billed for, and its files in the object store."""
     job = sagemaker_charge(environment.prices, done.instance_type, done.billable_seconds or 0)
     return [job, s3_charge(environment.prices, requests)]
+
+
+def require_job_settings(config: Config) -> None:
+    """Refuse what a training job could only fail with, or cost too much (see `tabveil.aws.sagemaker.require_ready`)."""
+    from tabveil.aws.sagemaker import require_ready
+
+    require_ready(config.environment, config.synthesizer)
 
 
 def tell_status(status: str) -> None:
@@ -96,19 +104,14 @@ def track(config: Config, artifacts: Artifacts, metadata: Metadata, training: di
     with tracker.closing(run_id):
         tracker.log_params(run_id, TRAINING_GROUPS)
         tracker.log_losses(run_id, pd.read_csv(artifacts.loss_curve, float_precision="round_trip"))
-        tracker.log_metrics(run_id, costs(training))
         tracker.set_tag(run_id, "trained_by", training["by"])
+        if training.get("billable_seconds") is not None:
+            tracker.log_metrics(run_id, {"sagemaker/billable_seconds": training["billable_seconds"]})
         tracker.log_table(run_id, artifacts.train_data, "training")
         tracker.log_table(run_id, artifacts.holdout_data, "holdout")
         tracker.log_files(run_id, {artifacts.loss_curve: ""})
         model_uri = tracker.log_model(run_id, artifacts.model, metadata) if is_shareable(artifacts.model) else None
     return {"run_id": run_id, "model_uri": model_uri}
-
-
-def costs(training: dict[str, Any]) -> dict[str, float]:
-    """What a job was billed for, as metrics; empty when this process trained."""
-    named = {"sagemaker/billable_seconds": "billable_seconds", "cost/sagemaker_usd": "cost_usd"}
-    return {metric: training[key] for metric, key in named.items() if training.get(key) is not None}
 
 
 main = stage_app("train", run)

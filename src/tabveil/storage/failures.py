@@ -18,6 +18,7 @@ from botocore.exceptions import (
     PartialCredentialsError,
     ProxyConnectionError,
 )
+from botocore.parsers import ResponseParserError
 
 from tabveil.errors import ChecksumError, ObjectExistsError, ObjectNotFoundError, StorageError
 
@@ -77,6 +78,8 @@ def at_border(action: str, bucket: str, key: str = "") -> Iterator[None]:
     except (EndpointConnectionError, ConnectTimeoutError, ProxyConnectionError) as err:
         endpoint = getattr(err, "kwargs", {}).get("endpoint_url", "the endpoint")
         raise StorageError(f"cannot {action} {where}: no answer from {endpoint}; is the server running?") from err
+    except ResponseParserError as err:  # a proxy's page instead of the store's answer; its text may be anything
+        raise StorageError(f"cannot {action} {where}: the answer is not an object store's; try again") from err
     except BotoCoreError as err:
         raise StorageError(
             f"cannot {action} {where}: the connection broke off ({type(err).__name__}); try again"

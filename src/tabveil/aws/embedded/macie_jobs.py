@@ -1,4 +1,4 @@
-"""Macie's identifiers, jobs and findings, which moto does not have: a job really scans the objects in its scope.
+"""Macie's identifiers, allow lists, jobs and findings, which moto does not have: a job really scans its objects.
 
 A job runs in a thread and reads CSV objects from the embedded object store with the project's own scanner (managed
 identifiers) and with regexes (custom data identifiers). Findings are in Macie's shape; an object in which nothing is
@@ -33,7 +33,7 @@ from tabveil.custom_types import MAX_IDENTIFIERS_PER_JOB, MAX_KEYWORDS, MAX_REGE
 FAULTS = "macie_faults.json"
 PATHS = (
     *("custom-data-identifiers", "custom-data-identifiers/list", "custom-data-identifiers/(?P<id>[^/]+)"),
-    *("jobs", "jobs/list", "jobs/(?P<id>[^/]+)", "findings", "findings/describe"),
+    *("jobs", "jobs/list", "jobs/(?P<id>[^/]+)", "findings", "findings/describe", "allow-lists"),
 )
 STATUS_CODES = {"ThrottlingException": 429, "ExpiredTokenException": 403, "InternalServerException": 500}
 SELECTORS = ("INCLUDE", "EXCLUDE", "ALL", "NONE")
@@ -65,6 +65,8 @@ def install(context: Context) -> None:
         "get_custom_data_identifier": get_identifier,
         "list_custom_data_identifiers": list_identifiers,
         "delete_custom_data_identifier": delete_identifier,
+        "create_allow_list": create_allow_list,
+        "list_allow_lists": list_allow_lists,
         "create_classification_job": service.create_job,
         "describe_classification_job": describe_job,
         "list_classification_jobs": list_jobs,
@@ -135,6 +137,8 @@ def _check_job(records: Records, sent: dict[str, Any]) -> None:
     _require(len(customs) <= MAX_IDENTIFIERS_PER_JOB, f"at most {MAX_IDENTIFIERS_PER_JOB} custom data identifiers")
     for id_ in customs:
         _known(records.identifiers, id_)
+    for id_ in sent.get("allowListIds", []):
+        _known(records.allow_lists, id_)
     try:
         prefixes(sent["s3JobDefinition"])
     except ValueError as err:
@@ -191,6 +195,21 @@ def delete_identifier(records: Records, sent: dict[str, Any]) -> dict[str, Any]:
     """`DeleteCustomDataIdentifier`: marked only, jobs still know it."""
     _known(records.identifiers, sent["id"])["deleted"] = True
     return {}
+
+
+def create_allow_list(records: Records, sent: dict[str, Any]) -> dict[str, Any]:
+    """`CreateAllowList`."""
+    _require(len(sent["criteria"]) == 1, "criteria are either a regex or an s3WordsList")
+    id_ = secrets.token_hex(11)
+    made = {"arn": records.arn("allow-list", id_), "createdAt": now(), "id": id_, "updatedAt": now()}
+    records.allow_lists[id_] = made | {"name": sent["name"], "criteria": sent["criteria"]}
+    return {"arn": made["arn"], "id": id_}
+
+
+def list_allow_lists(records: Records, _sent: dict[str, Any]) -> dict[str, Any]:
+    """`ListAllowLists`, on one page: an account has ten at most."""
+    lists = records.allow_lists.values()
+    return {"allowLists": [{n: v for n, v in item.items() if n != "criteria"} for item in lists]}
 
 
 def list_findings(records: Records, sent: dict[str, Any]) -> dict[str, Any]:

@@ -57,6 +57,14 @@ def read_csv(content: bytes) -> pl.DataFrame:
         raise ValueError(f"not a CSV table ({type(err).__name__})") from err
 
 
+def without_allowed(table: pl.DataFrame, words: Iterable[str], regexes: Iterable[str]) -> pl.DataFrame:
+    """The table without allowed texts: words as they are (in either case), and what a regex matches."""
+    patterns = [rf"(?i:(?:^|\b)(?:{re.escape(word)})(?:\b|$))" for word in words] + [
+        f"(?:{regex})" for regex in regexes
+    ]
+    return table.with_columns(pl.all().str.replace_all("|".join(patterns), "")) if patterns else table
+
+
 def typed(table: pl.DataFrame) -> pd.DataFrame:
     """The table with the column types that the texts show: whole numbers, numbers, dates, logical values, texts."""
     return pd.DataFrame({name: _typed(table[name]) for name in table.columns})
@@ -69,7 +77,7 @@ def _typed(column: pl.Series) -> Any:
         return len(present) > 0 and bool(present.str.contains(pattern).all())
 
     if all_are(_WHOLE):
-        return column.cast(pl.Int64).to_pandas().astype("Int64")
+        return pd.array(column.cast(pl.Int64).to_list(), dtype="Int64")
     if all_are(_NUMBER):
         return column.cast(pl.Float64).to_pandas()
     if all_are(_DATE):

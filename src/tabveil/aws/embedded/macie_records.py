@@ -16,7 +16,14 @@ from typing import Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tabveil.aws.embedded.macie_answers import Origin, finding, now
-from tabveil.aws.embedded.macie_reading import Detected, custom_detection, managed_detections, read_csv, typed
+from tabveil.aws.embedded.macie_reading import (
+    Detected,
+    custom_detection,
+    managed_detections,
+    read_csv,
+    typed,
+    without_allowed,
+)
 from tabveil.errors import ScanIncompleteError
 from tabveil.pii.custom import MANAGED_IDENTIFIERS
 
@@ -54,6 +61,7 @@ class Records:
     region: str
     identifiers: dict[str, dict[str, Any]] = field(default_factory=dict)
     jobs: dict[str, Job] = field(default_factory=dict)
+    allow_lists: dict[str, dict[str, Any]] = field(default_factory=dict)
     findings: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def arn(self, kind: str, id_: str) -> str:
@@ -160,10 +168,24 @@ class Job:
             self.records.findings[id_] = finding(id_, origin, detected, status)
 
     def _detect(self, content: bytes) -> list[Detected]:
-        texts = read_csv(content)
+        texts = without_allowed(read_csv(content), *self._allowed())
         customs = (self.records.identifiers[id_] for id_ in self.asked.get("customDataIdentifierIds", []))
         found = (custom_detection(texts, identifier, identifier["arn"]) for identifier in customs)
         return managed_detections(typed(texts), self._managed()) + [hits for hits in found if hits is not None]
+
+    def _allowed(self) -> tuple[list[str], list[str]]:
+        """Words and regexes of the job's allow lists."""
+        words: list[str] = []
+        regexes: list[str] = []
+        for id_ in self.asked.get("allowListIds", []):
+            criteria = self.records.allow_lists[id_]["criteria"]
+            if "regex" in criteria:
+                regexes.append(criteria["regex"])
+            else:
+                named = criteria["s3WordsList"]
+                body = self.s3.get_object(Bucket=named["bucketName"], Key=named["objectKey"])["Body"].read()
+                words += [line for line in body.decode("utf-8").splitlines() if line]
+        return words, regexes
 
     def _managed(self) -> frozenset[str]:
         named = frozenset(self.asked.get("managedDataIdentifierIds", []))

@@ -19,7 +19,7 @@ from werkzeug.serving import make_server
 from tabveil.artifacts import write_json
 from tabveil.aws.embedded.context import Context
 
-EXECUTORS: tuple[str, ...] = ("macie_jobs", "training_jobs")  # modules of this package with an `install(context)`
+EXECUTORS: tuple[str, ...] = ("glue_runs", "macie_jobs", "training_jobs")  # modules of this package with an `install(context)`
 HOST = "127.0.0.1"
 WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 

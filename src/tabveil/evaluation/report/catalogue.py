@@ -54,6 +54,7 @@ CATALOGUE = (
     Metric("privacy", "dcr_share_closer_to_train", "Rows closer to training rows", "50 % shows no copying", "share"),
     Metric("privacy", "dcr_share_closer_to_train_low", "the same, lower 95 % bound", "", "share"),
     Metric("privacy", "dcr_share_closer_to_train_high", "the same, upper 95 % bound", "", "share"),
+    Metric("privacy", "dcr_effective_rows", "Independent rows these bounds rest on", "context", "count"),
     Metric("privacy", "dcr_share_closer_to_holdout", "Rows closer to unseen rows", "the complement", "share"),
     Metric("privacy", "dcr_median", "Median distance to the nearest training row", "not far below the next"),
     Metric("privacy", "dcr_median_holdout", "the same, for unseen real rows", "what real rows show"),

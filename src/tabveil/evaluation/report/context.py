@@ -55,7 +55,7 @@ MAX_COMBINATIONS = 12  # rows of the table of combinations, beside all columns t
 
 @dataclass(frozen=True)
 class SharedValues:
-    """How many clean rows share their values of some quasi-identifiers."""
+    """How many people share their values of some quasi-identifiers (rows, where there is no entity key)."""
 
     columns: str
     num_groups: int
