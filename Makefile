@@ -28,11 +28,13 @@ SWEEP ?= synthesizer=tvae,sdv_gaussian_copula synthesizer.seed=0,1
 PORT  ?= 5000
 
 .DEFAULT_GOAL := help
-# AWS: PREFIX of every name, EMAIL of the budget alarm, BUDGET in USD, TAG of the image, YES=1 to delete without asking
+# AWS: PREFIX of every name, EMAIL of the budget alarm, BUDGET in USD, TAG of the image, LOGS=existing where the account
+# has SageMaker's log group already, YES=1 to delete without asking
 PREFIX ?= tabveil
 EMAIL  ?=
 BUDGET ?= 10
 TAG    ?=
+LOGS   ?=
 YES    ?=
 
 .PHONY: help setup data run repro sweep ui test check browser bench image lock clean aws-up aws-run aws-status aws-down
@@ -94,7 +96,8 @@ image:  ## build the container image with Docker
 	docker build -t tabveil:dev .
 
 aws-up: $(STAMP)  ## make the account's resources: make aws-up EMAIL=<address> (docs/aws.md)
-	@python -m tabveil.aws.stack up --prefix '$(PREFIX)' --email '$(EMAIL)' --budget-usd '$(BUDGET)' $(if $(TAG),--image-tag '$(TAG)')
+	@python -m tabveil.aws.stack up --prefix '$(PREFIX)' --email '$(EMAIL)' --budget-usd '$(BUDGET)' \
+	  $(if $(TAG),--image-tag '$(TAG)') $(if $(LOGS),--training-log-group '$(LOGS)')
 
 aws-run: data  ## the pipeline on AWS: estimate, then run with environment=aws
 	@test -r .tabveil/aws.env || { echo 'error: .tabveil/aws.env is missing: make aws-up EMAIL=<address>' >&2; exit 2; }

@@ -187,7 +187,7 @@ def test_sigterm_ends_with_a_failure_text_and_no_model(folders):
         assert process.stdout is not None
         assert process.stdout.readline().startswith("step=")  # it trains
         process.terminate()
-        assert process.wait(30) == 128 + signal.SIGTERM
+        assert process.wait(60) == 128 + signal.SIGTERM
     assert folders.failure.read_text() == container.ENDED + "\n"
     assert list(folders.model.iterdir()) == []
 

@@ -85,6 +85,7 @@ def test_regexes_of_the_subset_are_accepted(regex):
         (r"a++b", "possessive quantifiers"),
         (r"\p{L}+", r"the escape \\p"),
         (r"x\Z", r"the escape \\Z"),
+        (r"x{,3}y", "a quantifier without a lower bound"),
         (r"[[:alpha:]]x", r"\[ inside"),
         (r"[a-z&&x]", "&& inside"),
         (r"[\b]x", r"the escape \\b"),
@@ -107,6 +108,8 @@ def test_constructs_outside_the_subset_are_named(regex, found):
         ("a**", "must be a regular expression"),
         (r"\d*", "must not match the empty text"),
         ("a|", "must not match the empty text"),
+        (r"\b|x", "must not match the empty text"),
+        (r"x?$", "must not match the empty text"),
     ],
 )
 def test_regexes_that_cannot_work_are_refused(regex, message):

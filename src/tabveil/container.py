@@ -115,7 +115,8 @@ def synthesizer_config(hyperparameters: Mapping[str, str]) -> SynthesizerConfig:
     """The synthesizer's settings from strings; what is not named keeps its default.
 
     Raises:
-        ConfigError: an unknown setting or synthesizer, or one whose model may not leave a machine; a value that is no number, or one that is out of range.
+        ConfigError: an unknown setting or synthesizer, or one whose model may not leave a machine; a value that is no
+            number, or out of range.
     """
     settings = {name: text for name, text in hyperparameters.items() if name not in CHECKSUMS}
     kind = settings.get("name", "")

@@ -28,7 +28,7 @@ MAX_ALLOWED_LENGTH = 90  # characters of one entry of an allow list
 SEVERITIES = ("LOW", "MEDIUM", "HIGH")
 IDENTIFIER_NAME = re.compile(r"[a-z][a-z0-9_]{1,63}")
 
-_TOKEN = re.compile(r"(?s)\\.?|\[\^?\]?(?:\\.|[^\]\\])*\]|\[|\(\?[^\s)]?|\(|[*+?}]\+")
+_TOKEN = re.compile(r"(?s)\\.?|\[\^?\]?(?:\\.|[^\]\\])*\]|\[|\(\?[^\s)]?|\(|\{,|[*+?}]\+")
 _PORTABLE_ESCAPES = "dDwWsStnrf"
 _GROUPS = {
     "(": "capturing groups (write (?:...))", "(?P": "named groups (write (?:...))", "(?<": "look-behind, named groups",
@@ -36,6 +36,7 @@ _GROUPS = {
     "(?#": "comments",
 }  # fmt: skip
 _SET_OPERATORS = ("[", "&&", "--", "~~", "||")
+_PROBES = ("", "a", "a 1-b", "-")  # a regex that finds nothing in one of these finds it everywhere
 _UNLIKE = ("qxz", "70315", "q7@xz.example", "Xq, Zq 7")  # texts that nothing narrow can match together
 
 
@@ -167,7 +168,7 @@ def check_regex(where: str, regex: str) -> None:
         compiled = re.compile(regex)
     except (re.error, OverflowError) as err:
         raise ConfigError(f"{where} must be a regular expression, however: {err}") from err
-    if compiled.search("") is not None:
+    if any(found.group() == "" for text in _PROBES for found in compiled.finditer(text)):
         raise ConfigError(f"{where} must not match the empty text, however it does: {regex}")
 
 
@@ -183,7 +184,7 @@ def _unsupported(part: str) -> str | None:
         return next((fault for fault in (*escapes, *operators) if fault is not None), None)
     if part.startswith("("):
         return None if part == "(?:" else _GROUPS.get(part, "pattern flags")
-    return "possessive quantifiers"
+    return "a quantifier without a lower bound" if part == "{," else "possessive quantifiers"
 
 
 def _unescaped(inside: str) -> str:

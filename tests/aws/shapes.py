@@ -25,7 +25,8 @@ PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "timestamp": (datetime, int, float, str),
     "blob": (bytes, bytearray, str),
 }
-JAVA_CLASSES = {r"\p{L}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r"\s", r"\p{Alnum}": "a-zA-Z0-9"}
+SURROGATE_PAIRS = {r"\uD800\uDC00-\uDBFF\uDFFF": r"\U00010000-\U0010FFFF"}  # a range of them, as Java writes it
+JAVA_CLASSES = SURROGATE_PAIRS | {r"\p{L}": r"\w", r"\p{N}": r"\d", r"\p{Z}": r"\s", r"\p{Alnum}": "a-zA-Z0-9"}
 
 
 def faults(value: Any, shape: Shape, where: str = "") -> list[str]:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
+import aws_shapes
 import pandas as pd
 import pytest
 
@@ -36,6 +38,13 @@ METADATA = Metadata(
 HEADERS = {"amount": "Amount", "purpose": "Purpose"}
 
 
+class WatchedAWS(AWS):
+    """Requests and answers are judged by the service's model."""
+
+    def client(self, service: str):
+        return aws_shapes.watch(super().client(service))
+
+
 @pytest.fixture(scope="module")
 def root(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("project")
@@ -46,7 +55,7 @@ def aws(root) -> Iterator[AWS]:
     macie = MacieConfig(poll_seconds=0.1, findings_seconds=0.5)
     environment = EnvironmentConfig(name="embedded", embedded_aws=True, scanning=Scanning.macie, macie=macie)
     with connect_aws(environment, root) as connected:
-        yield connected
+        yield WatchedAWS(connected.environment, connected.store, connected.session, connected.endpoint_url)
 
 
 @pytest.fixture
@@ -150,10 +159,12 @@ def prepared(folder: Path) -> Artifacts:
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch) -> Path:
+def project(aws, tmp_path, monkeypatch) -> Path:
+    """A project's root; its endpoint is the one that runs already."""
     (tmp_path / "conf").mkdir()
     (tmp_path / "conf" / "config.yaml").touch()
     monkeypatch.setenv("TABVEIL_ROOT", str(tmp_path))
+    monkeypatch.setattr("tabveil.aws.session.connect_aws", lambda environment, root: nullcontext(aws))
     return tmp_path
 
 
@@ -187,11 +198,9 @@ def test_verify_writes_both_scanners_findings_and_the_same_bytes_again(project, 
     require_scanned(artifacts, Scanning.macie)
 
 
-def test_verify_writes_nothing_when_macie_does_not_read_it_all(project, config):
+def test_verify_writes_nothing_when_macie_does_not_read_it_all(project, config, faults):
     artifacts = prepared(project)
-    folder = project / ".tabveil" / "aws"
-    folder.mkdir(parents=True, mode=0o700)
-    (folder / "macie_faults.json").write_text(json.dumps({"skip": ["holdout.csv"]}))
+    faults.write_text(json.dumps({"skip": ["holdout.csv"]}))
     with pytest.raises(ScanIncompleteError, match=r"holdout.csv was not read to its end"):
         verify.run(config, artifacts)
     assert written(artifacts) == set()

@@ -96,7 +96,7 @@ def start(aws: WatchedAWS, client: Any, files: dict[str, Path]) -> Callable[...,
 
 
 def until(client: Any, job: str, *secondary: str) -> dict[str, Any]:
-    deadline = time.monotonic() + 90
+    deadline = time.monotonic() + 240
     while (described := client.describe_training_job(TrainingJobName=job))["SecondaryStatus"] not in secondary:
         assert time.monotonic() < deadline, described
         time.sleep(0.1)
@@ -110,13 +110,14 @@ def left_behind(project: Path) -> list[Path]:
 
 def test_a_job_trains_the_same_model_as_this_process(aws, project, files, tmp_path):
     told: list[str] = []
+    began = time.monotonic()
     run = train_on_sagemaker(aws, CONFIG, "accounts", files, tmp_path / "model", on_status=told.append)
     fit_file(CONFIG, files["train.parquet"], METADATA).save(tmp_path / "here")
     assert sha256_of(tmp_path / "model") == sha256_of(tmp_path / "here")
     assert told[-1] == "Completed"
     assert set(told) <= {"Starting", "Downloading", "Training", "Uploading", "Completed"}
     assert run.billable_seconds is not None
-    assert 1 <= run.billable_seconds <= 90
+    assert 1 <= run.billable_seconds <= time.monotonic() - began + 1
     assert left_behind(project) == []
 
     output = tmp_path / "output.tar.gz"
@@ -190,7 +191,7 @@ def test_no_container_outlives_its_endpoint_and_no_row_the_next_one(tmp_path, fi
         running = containers(tmp_path)
         assert running
         assert not [name for process in running for name in process.environ() if name.startswith("AWS_")]
-    _, alive = psutil.wait_procs(running, timeout=30)
+    _, alive = psutil.wait_procs(running, timeout=60)
     assert alive == []
     assert containers(tmp_path) == []
     with connect_aws(ENVIRONMENT, tmp_path):

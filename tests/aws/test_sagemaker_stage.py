@@ -23,6 +23,7 @@ from tabveil.training import fit_file
 
 TYPES = {"amount": ColumnType.decimal, "grade": ColumnType.string}
 METADATA = Metadata("loans", tuple(Column(n, n, kind, DEFAULT_SDTYPE[kind]) for n, kind in TYPES.items()))
+EMBEDDED = ["environment=embedded", "environment.scanning=in_process"]  # Macie is another test's
 SMALL = ["max_steps=30", "encoder_dim=16", "decoder_dim=16", "latent_dim=2", "batch_size=64", "min_rows=50"]
 
 
@@ -52,7 +53,7 @@ def artifacts(project: Path) -> Artifacts:
 
 def embedded(*overrides: str) -> Config:
     settings = [f"synthesizer.{setting}" for setting in SMALL]
-    return compose_config(["dataset=loans", "environment=embedded", *settings, *overrides])
+    return compose_config(["dataset=loans", *EMBEDDED, *settings, *overrides])
 
 
 def test_the_stage_brings_back_the_model_of_its_own_process(project, artifacts, capsys):
@@ -91,6 +92,13 @@ def test_a_job_that_is_refused_leaves_the_outputs_as_they_were(artifacts, overri
 
 
 def test_sdv_models_do_not_train_in_a_job(artifacts):
-    config = compose_config(["dataset=loans", "environment=embedded", "synthesizer=sdv_gaussian_copula"])
+    config = compose_config(["dataset=loans", *EMBEDDED, "synthesizer=sdv_gaussian_copula"])
     with pytest.raises(ConfigError, match="saves a pickle"):
         train.run(config, artifacts)
+
+
+@pytest.mark.parametrize(("terminal", "said"), [(True, "SageMaker: Training\n"), (False, "")])
+def test_statuses_are_told_on_a_terminal_only(monkeypatch, capsys, terminal: bool, said: str):
+    monkeypatch.setattr("sys.stderr.isatty", lambda: terminal)
+    train.tell_status("Training")
+    assert capsys.readouterr().err == said

@@ -97,8 +97,16 @@ def test_down_leads_back_to_nothing_with_every_version(stack, up, embedded):
         s3.put_object(Bucket=bucket, Key="raw/table.csv", Body=body)
     s3.delete_object(Bucket=bucket, Key="raw/table.csv")
     s3.put_object(Bucket=up["OutputBucket"], Key="x", Body=b"3")
+    glue = embedded.client("glue")
+    job = {
+        "Name": "tabveil-preprocess",
+        "Role": up["GlueRole"],
+        "Command": {"Name": "glueetl", "ScriptLocation": "s3://x"},
+    }
+    glue.create_job(**job)
     assert stack.down() == 4
     assert stack.status() is None
+    assert glue.list_jobs()["JobNames"] == []
     assert s3.list_buckets()["Buckets"] == []
     assert embedded.client("ecr").describe_repositories()["repositories"] == []
     assert embedded.client("logs").describe_log_groups()["logGroups"] == []
@@ -125,12 +133,16 @@ class Scripted:
         with without_aws_settings():
             session = boto3.Session("x", "x", region_name="eu-central-1")
             self.formation, self.s3 = session.client("cloudformation"), session.client("s3")
+            self.glue = session.client("glue")
         self.stub, self.s3_stub = Stubber(self.formation), Stubber(self.s3)
+        glue_stub = Stubber(self.glue)
+        glue_stub.add_response("delete_job", {"JobName": "tabveil-preprocess"})
+        glue_stub.activate()
         self.stub.activate()
         self.s3_stub.activate()
 
     def client(self, service: str) -> Any:
-        return {"cloudformation": self.formation, "s3": self.s3}[service]
+        return {"cloudformation": self.formation, "s3": self.s3, "glue": self.glue}[service]
 
     def has(self, status: str | None, outputs: dict[str, str] | None = None) -> None:
         if status is None:

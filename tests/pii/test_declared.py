@@ -13,9 +13,11 @@ from tabveil.custom_types import AllowSpec, CheckDigit, IdentifierSpec
 from tabveil.errors import ConfigError, PolicyViolationError
 from tabveil.pii import (
     DeclaredTypes,
+    IdentityDigests,
     apply_policies,
     check_tolerated,
     check_types,
+    generate_identities,
     resolve_policies,
     scan_table,
     suggest_types,
@@ -64,7 +66,8 @@ def test_a_keyword_stands_in_the_header_or_before_the_match():
     cells = ["123456", "Member No 123456", "member no: x 123456", "123456 member no", "member no is  now 123456"]
     assert found(cells, types) == {"MEMBER": (2,)}  # 7, 10 and 15 characters up to the end of the match
     assert found(cells, types, header="Member No.") == {"MEMBER": (1, 2, 3, 4, 5)}
-    assert found(cells, types, name="member_no") == {"MEMBER": (2,)}
+    assert found(cells, types, name="member_no") == {"MEMBER": (1, 2, 3, 4, 5)}
+    assert found(cells, types, header="no_member") == {"MEMBER": (2,)}
     assert found(cells, types, header="member_no") == {"MEMBER": (1, 2, 3, 4, 5)}
 
 
@@ -119,6 +122,28 @@ def test_spans_are_those_of_the_regular_expression(texts):
     ]
 
 
+PARTS = (
+    "a", "b", "1", r"\d", r"\w", r"\b", r"\.", "-", ".", "^", "$", "|", "(?:", ")", "[ab]", "[^a]", r"[\d-]", "*", "+",
+    "?", "{2}", "{1,2}", "{2,}", "*?", "+?", r"\s", " ", r"\B",
+)  # fmt: skip
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.sampled_from(PARTS), min_size=1, max_size=6).map("".join),
+    st.lists(st.text(alphabet="ab1-. ", max_size=9), max_size=6),
+)
+def test_what_passes_the_check_means_the_same_to_python_and_rust(regex, texts):
+    try:
+        types = declared(own=IdentifierSpec(regex=regex))
+    except ConfigError:
+        return
+    spans = types.spans(texts, "c", "c")
+    assert [[(s.start, s.end) for s in row] for row in spans] == [
+        [match.span() for match in re.finditer(regex, text)] for text in texts
+    ]
+
+
 def test_allowed_values_are_no_findings_as_cells_and_inside_texts():
     allow = {"EMAIL_ADDRESS": AllowSpec(values=["Info@Bank.example"], reason="public address of the bank")}
     cells = ["info@bank.example", "write to INFO@BANK.EXAMPLE today", "anna.schmidt@mail.example", "ok"]
@@ -164,7 +189,7 @@ def test_names_that_are_taken_or_unknown_are_refused():
 
 def test_a_regex_that_only_python_reads_is_refused():
     with pytest.raises(ConfigError, match=r"pii\.identifiers\.badge\.regex must be a regular expression of the Rust"):
-        declared(badge=IdentifierSpec(regex="a{,2}{b"))
+        declared(badge=IdentifierSpec(regex="a{b"))
 
 
 def test_regexes_that_are_too_large_together_are_refused():
@@ -193,6 +218,18 @@ def test_declared_types_are_types_like_the_others(key):
     with pytest.raises(PolicyViolationError, match="id: BADGE in 60 cells"):
         check_tolerated(left, (), Metadata("small", columns), types)
     check_tolerated(left, ("BADGE",), Metadata("small", columns), types)
+
+
+def test_values_of_a_declared_type_are_invented_and_none_is_a_real_one(key):
+    types = declared(badge=IdentifierSpec(regex=BADGE))
+    table = pd.DataFrame({"badge": [f"BADGE-{n:010d}" for n in range(300)]})
+    dataset = DatasetConfig(name="small", columns={"badge": ColumnSpec(semantic_type="BADGE")})
+    policies = resolve_policies(dataset, scan_table(table, timeout_seconds=60, declared=types), declared=types)
+    _, columns = apply_policies(table, dataset, policies, {}, key, declared=types)
+    digests = IdentityDigests.build(table, columns, key)
+    made = generate_identities(columns, 500, 0, digests=digests)
+    assert not digests.contains("badge", made["badge"]).any()
+    assert digests.contains("badge", table["badge"]).all()
 
 
 def test_redaction_replaces_declared_types_and_leaves_allowed_texts(key):

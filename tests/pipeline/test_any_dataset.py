@@ -73,21 +73,22 @@ def visits(folder: Path) -> Path:
 
 
 def bookings(folder: Path) -> Path:
-    """Transactions: 35 customers with 20 rows each, so that their ids look like a category; two names in every row."""
+    """Transactions: 160 customers with 25 rows each, so that their ids look like a category; two names in every row."""
     rng = np.random.default_rng(4)
-    customer = np.repeat(np.arange(35), ROWS // 35)
-    amount, rate = rng.gamma(2.0, 40.0, ROWS), rng.normal(3.0, 0.5, ROWS)
+    customer = np.repeat(np.arange(160), 25)
+    rows = len(customer)
+    amount, rate = rng.gamma(2.0, 40.0, rows), rng.normal(3.0, 0.5, rows)
     table = pd.DataFrame(
         {
             "customer_id": [f"CU{number:05d}" for number in customer],
             "borrower_name": [f"{FIRST[number % 7]} {LAST[number % 5]}" for number in customer],
             "guarantor_name": [f"{FIRST[number % 5]} {LAST[number % 7]}" for number in customer],
-            "product_id": rng.integers(1, 3, ROWS),
+            "product_id": rng.integers(1, 3, rows),
             "amount": amount.round(2),
             "rate": rate.round(3),
             "interest": (amount * rate / 100).round(3),
-            "fee": (amount * 0.01 + rng.gamma(2.0, 0.2, ROWS)).round(3),
-            "balance": (5000 - amount * 20 + rng.normal(0, 400, ROWS)).round(2),
+            "fee": (amount * 0.01 + rng.gamma(2.0, 0.2, rows)).round(3),
+            "balance": (5000 - amount * 20 + rng.normal(0, 400, rows)).round(2),
         }
     )
     path = folder / "bookings.csv"
@@ -126,9 +127,9 @@ def test_a_table_never_seen_takes_two_commands(name: str, project: Path, tmp_pat
 
     artifacts = Artifacts(project / "artifacts")
     counts = json.loads(artifacts.profile.read_text())["counts"]
-    assert counts["read"] == ROWS == counts["kept"] + counts["duplicates"] + counts["rejected"]
-    synthetic = pd.read_csv(artifacts.synthetic_csv)
     real = pd.read_parquet(path) if path.suffix == ".parquet" else read_raw(path)
+    assert counts["read"] == len(real) == counts["kept"] + counts["duplicates"] + counts["rejected"]
+    synthetic = pd.read_csv(artifacts.synthetic_csv)
     assert list(synthetic.columns) == list(real.columns)
     text = artifacts.synthetic_csv.read_text(encoding="utf-8")
     for column in ("IBAN", "userEmail", "customer_id", "borrower_name", "guarantor_name"):

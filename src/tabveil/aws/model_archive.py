@@ -1,4 +1,4 @@
-"""The model.tar.gz of a training job: unpacked as if a stranger had packed it.
+"""The model.tar.gz of a training job: unpacked and judged as if a stranger had packed it.
 
 Only plain files with plain names are accepted: no folders, links, devices or paths, so that nothing can be written
 outside the folder. Decompressed bytes are limited before they are parsed.
@@ -13,10 +13,14 @@ import tarfile
 import tempfile
 import zlib
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import IO, BinaryIO
 
+from tabveil.config import SynthesizerConfig
 from tabveil.errors import ModelFileError
+from tabveil.synthesizers import is_shareable
+from tabveil.synthesizers.base import check_folder, read_manifest
 
 MAX_BYTES = 2**29  # decompressed; our models are a few MB
 MAX_FILES = 64
@@ -45,6 +49,23 @@ def unpack(archive: Path, folder: Path, *, max_bytes: int = MAX_BYTES) -> None:
                     _write(tar.extractfile(member), folder / _name(member))
         except (tarfile.TarError, EOFError, OverflowError, UnicodeError) as err:
             raise ModelFileError(f"{archive.name} must be a tar file, however it is damaged: train again") from err
+
+
+def require_own_model(folder: Path, synthesizer: SynthesizerConfig) -> None:
+    """Hold a model folder against its manifest, and the manifest against what was asked for.
+
+    Raises:
+        ModelFileError: not intact, of a kind that may not leave a machine, or of other settings.
+    """
+    check_folder(folder)
+    if not is_shareable(folder):
+        raise ModelFileError("the training job's model must be one that may leave a machine, however it is not")
+    manifest = read_manifest(folder)
+    if manifest["kind"] != synthesizer.name or manifest.get("config") != asdict(synthesizer):
+        raise ModelFileError(
+            "the training job must return a model of the configured synthesizer, however its settings differ: check "
+            "that environment.sagemaker.image_uri holds this version of TabVeil"
+        )
 
 
 def _decompress(archive: Path, plain: BinaryIO | IO[bytes], max_bytes: int) -> None:

@@ -15,7 +15,7 @@ import secrets
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +24,14 @@ from botocore.exceptions import ClientError
 from tabveil.artifacts import atomic_folder
 from tabveil.aws.charges import sagemaker_charge
 from tabveil.aws.failures import aws_border, error_code
-from tabveil.aws.model_archive import unpack
+from tabveil.aws.model_archive import require_own_model, unpack
 from tabveil.aws.polling import cancelling, poll
 from tabveil.aws.session import AWS
 from tabveil.config import EnvironmentConfig, SynthesizerConfig
 from tabveil.container import CHANNEL, LOSS_METRICS, METADATA, TRAIN_DATA, hyperparameters_of
-from tabveil.errors import CloudError, ConfigError, CostError, ModelFileError
+from tabveil.errors import CloudError, ConfigError, CostError
 from tabveil.provenance import sha256_of
-from tabveil.synthesizers import SHAREABLE_KINDS, is_shareable
-from tabveil.synthesizers.base import check_folder, read_manifest
+from tabveil.synthesizers import SHAREABLE_KINDS
 
 PREFIX = "training"  # in the work bucket
 SERVICE = "SageMaker"
@@ -282,23 +281,6 @@ def fetch_model(aws: AWS, described: dict[str, Any], synthesizer: SynthesizerCon
         aws.store.get(bucket, key, archive, max_bytes=aws.environment.max_object_bytes)
         unpack(archive, folder)
         require_own_model(folder, synthesizer)
-
-
-def require_own_model(folder: Path, synthesizer: SynthesizerConfig) -> None:
-    """Hold a model folder against its manifest, and the manifest against what was asked for.
-
-    Raises:
-        ModelFileError: not intact, of a kind that may not leave a machine, or of other settings.
-    """
-    check_folder(folder)
-    if not is_shareable(folder):
-        raise ModelFileError("the training job's model must be one that may leave a machine, however it is not")
-    manifest = read_manifest(folder)
-    if manifest["kind"] != synthesizer.name or manifest.get("config") != asdict(synthesizer):
-        raise ModelFileError(
-            "the training job must return a model of the configured synthesizer, however its settings differ: check "
-            "that environment.sagemaker.image_uri holds this version of TabVeil"
-        )
 
 
 def _summary(described: dict[str, Any], environment: EnvironmentConfig) -> TrainingRun:

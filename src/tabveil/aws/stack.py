@@ -23,7 +23,7 @@ import tabveil
 from tabveil.aws.failures import aws_border, error_code
 from tabveil.aws.session import AWS, connect_aws
 from tabveil.cli import process_border
-from tabveil.config import EnvironmentConfig, Processing, Scanning, Training, project_root
+from tabveil.config import EnvironmentConfig, GlueConfig, Processing, Scanning, Training, project_root
 from tabveil.errors import CloudError, ConfigError
 from tabveil.storage.server_state import private_folder, write_private
 
@@ -39,6 +39,7 @@ OUTPUTS = {
     "PipelineRole": "TABVEIL_PIPELINE_ROLE",
     "GlueRole": "TABVEIL_GLUE_ROLE",
     "SageMakerRole": "TABVEIL_SAGEMAKER_ROLE",
+    "GlueLogGroup": "TABVEIL_GLUE_LOG_GROUP",
     "Repository": "TABVEIL_REPOSITORY",
 }
 REGION = "eu-central-1"
@@ -116,7 +117,12 @@ class Stack:
         return self.outputs()
 
     def down(self) -> int:
-        """Delete every object version in the stack's buckets, then the stack. Returns how many versions there were.
+        """Delete the Glue job, every object version in the stack's buckets, and the stack.
+
+        Macie stays as it is: others in the account may use it.
+
+        Returns:
+            How many object versions there were.
 
         Raises:
             CloudError: refused or failed.
@@ -124,6 +130,8 @@ class Stack:
         if self.status() in GONE:
             return 0
         outputs = self.outputs()
+        with aws_border("Glue", f"delete job {GlueConfig().job_name}"):
+            self.aws.client("glue").delete_job(JobName=GlueConfig().job_name)  # none: no error
         deleted = sum(self._empty(outputs[name]) for name in BUCKETS if name in outputs)
         self._delete()
         return deleted
@@ -265,7 +273,8 @@ def _down(stack: Stack, asked: argparse.Namespace, root: Path) -> None:
         raise ConfigError(f"the stack {asked.prefix} stays: type its name, or say YES=1 (--yes), to delete everything")
     deleted = stack.down()
     (root / VARIABLES).unlink(missing_ok=True)
-    print(f"stack {asked.prefix} and {deleted} object versions are gone; its KMS key is deleted after 7 days")
+    print(f"stack {asked.prefix} and {deleted} object versions are gone; AWS deletes its key after 7 days")
+    print("Macie is as it was; if nobody else in the account uses it: aws macie2 disable-macie")
 
 
 def _confirmed(prefix: str) -> bool:

@@ -37,6 +37,7 @@ _VERHOEFF_P = np.array(
 _BEYOND = r"\x{80}-\x{10FFFF}"
 _LETTERS = {r"\p{L}": f"A-Za-z{_BEYOND}", r"\p{Lu}": f"A-Z{_BEYOND}", r"\p{M}": _BEYOND}
 _SECRET_CHARACTERS = 10
+_PROVINCES, _PROVINCES_OF = 3, 20
 _BARE_PREFIXES = 20  # distinct first four digits that a column of bare phone numbers has at least
 
 
@@ -225,8 +226,14 @@ def _mst(matrix: Digits) -> Hits:
 
 
 def vn_citizen_id(values: pl.Series) -> Hits:
-    """Vietnamese citizen id: province 001-096, century and gender digit 0-3, year, serial."""
-    return _by_length(values, (12,), _cccd)
+    """Vietnamese citizen id: province 001-096, century and gender digit 0-3, year, serial.
+
+    Many numbers of one or two provinces are account numbers of one branch.
+    """
+    hits = _by_length(values, (12,), _cccd)
+    provinces = values.filter(pl.Series(hits)).str.slice(0, 3).n_unique() if hits.any() else 0
+    one_place = provinces < _PROVINCES and np.count_nonzero(hits) >= _PROVINCES_OF
+    return np.zeros_like(hits) if one_place else hits
 
 
 def _cccd(matrix: Digits) -> Hits:
@@ -298,10 +305,11 @@ def phone(values: pl.Series) -> Hits:
     text = values.str.strip_chars()
     number = _digits(text.str.replace(r"(?i) ?(?:x|ext\.?) ?\d{1,6}$", ""))
     plain = matches(text, r"^\d+$")
-    abroad = matches(text, r"^\(?(?:\+|00)")
+    other = matches(text, f"^(?:{validators.NOT_A_PHONE})$")
+    abroad = ~other & matches(text, r"^\(?(?:\+|00)")
     possible = matches(number.str.strip_chars_start("0"), _international())
     hits = abroad & possible & (~plain | (number.str.len_bytes().to_numpy() >= 12))
-    home = ~abroad & ~matches(text, f"^(?:{validators.NOT_A_PHONE})$")
+    home = ~abroad & ~other
     hits |= home & matches(text, f"^(?:{validators.NANP})$")
     zero = home & matches(text, r"^\(?0")
     hits |= zero & ~plain & matches(number, _national(mobile=False))
@@ -320,7 +328,9 @@ def phone_bare(values: pl.Series) -> Hits:
     Ids in sequence share their first digits, phone numbers do not.
     """
     american = matches(values, f"^(?:{_plan('US', ('fixed_line', 'mobile'))})$")
-    hits = max((american, matches(values, _bare_mobile("VN")), matches(values, _bare_mobile("ES"))), key=np.count_nonzero)
+    hits = max(
+        (american, matches(values, _bare_mobile("VN")), matches(values, _bare_mobile("ES"))), key=np.count_nonzero
+    )
     prefixes = values.filter(pl.Series(hits)).str.slice(0, 4).n_unique() if hits.any() else 0
     return hits if prefixes >= _BARE_PREFIXES else np.zeros(len(values), dtype=bool)
 

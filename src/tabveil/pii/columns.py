@@ -16,8 +16,10 @@ import numpy.typing as npt
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tabveil.errors import ScanIncompleteError
+from tabveil.pii.shapes import Shapes
 
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\u00ad\x00-\x08\x0e-\x1b\x7f]")
 _WHOLE_NUMBER = re.compile(r"^([0-9]+)\.0+$")  # what a number becomes in a column with gaps, as text
@@ -55,15 +57,14 @@ class DistinctColumn:
     counts: npt.NDArray[np.int64]
 
     @cached_property
-    def characters(self) -> str:
-        """The printable ASCII characters that occur in any value; what a rule needs may be missing."""
-        counts = np.bincount(np.frombuffer("".join(self.values).encode(), dtype=np.uint8), minlength=128)
-        return "".join(chr(code) for code in range(32, 127) if counts[code])
-
-    @cached_property
     def texts(self) -> pa.Array:
         """`values` for Arrow."""
         return self.values.to_arrow()
+
+    @cached_property
+    def shapes(self) -> Shapes:
+        """Size, digits and letters of every value."""
+        return Shapes.of(self.texts)
 
     @cached_property
     def folded(self) -> pa.Array:
@@ -137,14 +138,26 @@ def _distinct_values(series: pd.Series[Any], kind: Kind, name: str) -> tuple[npt
 
 
 def _cleaned(values: pl.Series) -> pl.Series:
-    """`clean_text` of every value, and whole numbers without their ``.0``."""
-    odd = values.str.contains(r"[^\x20-\x7e]|^ | $")  # most columns have none
-    if odd.any():
-        values = values.str.replace_all(_INVISIBLE.pattern, "")
-        if values.str.contains(r"[^\x00-\x7f]").any():
-            values = values.str.normalize("NFKC")
-        values = values.str.strip_chars()
-    return values.str.replace(_WHOLE_NUMBER.pattern, "${1}") if values.str.ends_with("0").any() else values
+    """`clean_text` of every value, and whole numbers without their ``.0``; most values need neither."""
+    texts = values.to_arrow()
+    shapes = Shapes.of(texts)
+    for chosen, clean in ((shapes.odd, _clean_series), (shapes.dotted_zero, _without_zeros)):
+        if chosen.any():
+            mask = pa.array(chosen)
+            cleaned = clean(pl.Series(texts.filter(mask), dtype=pl.String)).to_arrow()
+            texts = pc.replace_with_mask(texts, mask, cleaned)
+    return pl.Series(texts, dtype=pl.String)
+
+
+def _clean_series(values: pl.Series) -> pl.Series:
+    values = values.str.replace_all(_INVISIBLE.pattern, "")
+    if values.str.len_bytes().sum() != values.str.len_chars().sum():
+        values = values.str.normalize("NFKC")
+    return values.str.strip_chars()
+
+
+def _without_zeros(values: pl.Series) -> pl.Series:
+    return values.str.replace(_WHOLE_NUMBER.pattern, "${1}")
 
 
 def _kind_of(series: pd.Series[Any], name: str) -> tuple[Kind, pd.Series[Any]]:

@@ -212,8 +212,13 @@ def _accepted(spec: IdentifierSpec, text: str, start: int, end: int, announced: 
 
 def _announced(spec: IdentifierSpec, header: str, name: str) -> bool:
     """Whether a column's header holds a keyword, or none is asked for."""
-    headers = [header.lower(), name.lower(), header.lower().replace("_", " ")]
-    return not spec.keywords or any(word.lower() in text for word in spec.keywords for text in headers)
+    return not spec.keywords or any(
+        _spaced(word) in text for word in spec.keywords for text in (_spaced(header), _spaced(name))
+    )
+
+
+def _spaced(words: str) -> str:
+    return words.lower().replace("_", " ").replace("-", " ")
 
 
 def _keyword_before(spec: IdentifierSpec, text: str, start: int, end: int) -> bool:

@@ -46,7 +46,7 @@ _ALSO_WORDS = _words(
     hope joy summer autumn dawn star sky rose lily ivy ruby amber virginia georgia carolina paris austin houston
     jackson lincoln madison charlotte orlando florence home house best day knight king bishop pope church hall field
     fields hill forest wood woods lake rivers stone glass cross temple ward guy drew mark bill will grant chip jean
-    miles chance sales an in do to so ho north south east west new port bad saint st san santa la los"""
+    miles chance sales phone case bowl an in do to so ho north south east west new port bad saint st san santa la los"""
 )
 _PLACE_WORDS = _words("north south east west new port lake fort mount saint st san santa bad los las ville")
 _TITLES = _words(
@@ -139,9 +139,9 @@ def holds_name(text: str) -> bool:
 # --- the same over whole columns ------------------------------------------------------------------------------------
 
 _FIRM = (
-    r"\b(?:gmbh|ag|kg|kgaa|ohg|ohgaa|mbh|gbr|e\.?v|inc|llc|llp|ltd|limited|plc|corp|corporation|co|company|group|holding|"
+    r"\b(?:gmbh|ag|kg|kgaa|ohg|ohgaa|mbh|gbr|e\.?v|inc|llc|llp|ltd|limited|plc|corp|corporation|company|group|holding|"
     r"s\.?a|s\.?a\.?r\.?l|sarl|sas|sasu|s\.?l|s\.?l\.?u|s\.?r\.?l|spa|s\.?p\.?a|snc|bv|nv|ab|oy|a/s|stiftung|bank|partners|"
-    r"associates|sons|cong ty|tnhh|ctcp|cp|tap doan|ngan hang|pvt)\b|&"
+    r"associates|sons|et fils|y asociados|hermanos|cong ty|tnhh|ctcp|doanh nghiep|hop tac xa|tap doan|ngan hang|pvt)\b|&|\bco\.|[a-z], [a-z]+ (?:and|und|et|y) [a-z]"
 )
 
 
@@ -260,6 +260,6 @@ def _single(values: pl.Series, names: str, most: int) -> Hits:
     return ((sizes >= 1) & (sizes <= most) & known).to_numpy().astype(bool)
 
 
-def firms(values: pl.Series) -> Hits:
-    """Texts with a legal form of a firm, or an ampersand."""
-    return matches(folded(values), _FIRM)
+def firms(texts: pl.Series) -> Hits:
+    """Folded texts with a legal form of a firm, or an ampersand."""
+    return matches(texts, _FIRM)

@@ -16,6 +16,7 @@ import polars as pl
 
 from tabveil.pii import checks, lexicon, rules, validators
 from tabveil.pii.checks import Check, Hits, matches
+from tabveil.pii.shapes import MOST, Bounds
 
 Finder = Callable[[str], Iterator["Span"]]
 
@@ -39,6 +40,7 @@ class Mention:
     find: Finder
     anywhere: bool = False  # also in cells that are no sentence (an id, a code)
     needs: tuple[str, ...] = ("",)  # characters of which one group must occur in the column
+    bounds: Bounds = Bounds()
     sieve: Check | None = None  # a second, costlier prefilter over the values that pass the first
 
 
@@ -58,6 +60,8 @@ def _pattern(type_: str, pattern: str, check: Callable[[str], bool] | None = Non
 
 _EMAIL = re.compile(r"[\w.%+'-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}\.[^\W\d_]{2,24}")  # bounds: linear time
 _CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){11,18}(?![\w-]|[.,]\d)")
+LEAST_UNSURE_DIGITS = 8
+_PLAIN_NUMBER = re.compile(r"(?<![\w.,/@-])\d{8,15}(?![\w@-]|[.,/]\d)")
 _CARD_WORDS = re.compile(
     r"(?i)\b(?:card|visa|master ?card|amex|american express|karte\w*|kreditkarte\w*|carte|tarjeta|thẻ|"
     r"the tin dung|pan|cc)\b"
@@ -65,8 +69,8 @@ _CARD_WORDS = re.compile(
 _PHONE = re.compile(r"(?<![\w.,/@-])(?:\+|00|\()?\d[\d ()./-]{5,20}\d(?: ?(?:x|ext\.?) ?\d{1,6}\b)?(?![\w@-]|[.,]\d)")
 _PHONE_WORDS = re.compile(
     r"(?i)(?:\b(?:phone|telephone|tel|mobile|cell|call(?:ed|s)?|calling|reach(?:ed|able)?|dial|ring|text(?:ed)?|sms|fax|whatsapp|"
-    r"zalo|contact|number|telefon\w*|handy|mobil\w*|anruf\w*|rufnummer|tél|portable|appel\w*|móvil|teléfono|llam\w+|"
-    r"sđt|sdt|điện thoại|dien thoai|gọi|goi|liên hệ|số)\b|☎|📞)[^\d+]{0,25}$"
+    r"zalo|contact|new number|neue nummer|telefon\w*|handy|mobil\w*|anruf\w*|rufnummer|tél|portable|appel\w*|móvil|teléfono|llam\w+|"
+    r"sđt|sdt|điện thoại|dien thoai|gọi|goi|liên hệ|số máy)\b|☎|📞)[^\d+]{0,25}$"
 )
 _ID_TYPES: tuple[tuple[str, str], ...] = (  # words beside a number -> its type; first match counts
     (r"ssn|social security(?: number)?", "USA_SOCIAL_SECURITY_NUMBER"),
@@ -129,6 +133,12 @@ _AFTER_TITLE = (
     rf"\.? (?:Dr\.? |Prof\.? )?(?!(?:The|Der|Die|Das)\b)"
     rf"((?:v[ao]n |de[rn]? |la )*{_CAPITALISED}(?: {_CAPITALISED}){{0,3}})"
 )
+_FIRM_NEAR = 20  # characters behind a name in which a legal form makes it a firm's
+_FIRM = re.compile(
+    r"\b(?:GmbH|AG|KG|KGaA|OHG|GbR|e\.\s?V|mbH|Inc|LLC|LLP|Ltd|Limited|PLC|Corp|S\.A|SARL|S\.A\.R\.L|SAS|S\.L|S\.p\.A|"
+    r"S\.r\.l|Stiftung|Group|Holding|Bank|Sons|Associates|Partners|et Fils|y Asociados|Công [Tt]y|công ty|TNHH|"
+    r"Tập [Đđ]oàn|Doanh nghiệp)\b| & |, [A-Z]\w+ (?:and|und|et|y) [A-Z]"
+)
 _TITLED = re.compile(r"\b(?:[Mm]rs?|MRS?|Herrn?|Frau|Mme|Mlle|Monsieur|Madame|Señora?|Sra)" + _AFTER_TITLE)
 _MAYBE_TITLED = re.compile(
     r"\b(?:[Mm]s|MS|[Mm]iss|Hr|Fr|Sr|[DĐ]r|Prof|[Ôô]ng|[Bb]à|[Aa]nh|[Cc]hị|[Cc]ô|[Cc]hú|[Kk]hách hàng|KH)"
@@ -162,19 +172,21 @@ def _card(text: str) -> Iterator[Span]:
             yield Span("CREDIT_CARD_NUMBER", match.start(), match.end(), certain)
 
 
-def card_candidates(text: str) -> int:
-    """Long digit runs that could be a card number before any check."""
-    return sum(1 for _ in _CARD.finditer(text))
+def unchecked(type_: str, text: str) -> int:
+    """Digit runs that could be a card or phone number before any check."""
+    pattern = _CARD if type_ == "CREDIT_CARD_NUMBER" else _PLAIN_NUMBER
+    return sum(1 for _ in pattern.finditer(text))
 
 
 def _phone(text: str) -> Iterator[Span]:
+    """Certain by a word beside it or by its form; digits alone (a contract may have them) only if the column agrees."""
     for match in _PHONE.finditer(text):
         number, named = match.group(), bool(_PHONE_WORDS.search(text[max(0, match.start() - 60) : match.start()]))
         length = len(validators.digits(re.sub(r"(?i) ?(?:x|ext).*", "", number)))
         if not 7 <= length <= 15:
             continue
         if validators.phone(number) or (named and validators.phone_digits(number)):
-            yield Span("PHONE_NUMBER", match.start(), match.end())
+            yield Span("PHONE_NUMBER", match.start(), match.end(), certain=named or not number.isdigit())
 
 
 def _iban(text: str) -> Iterator[Span]:
@@ -250,7 +262,7 @@ def _known_names(run: re.Match[str]) -> Iterator[Span]:
 
     ``Thursday Anna Schmidt`` holds one. What follows is taken along (a second family name, a rarer given name).
     """
-    if lexicon.names_institution(run.group()):
+    if lexicon.names_institution(run.group()) or _FIRM.search(run.string[run.start() : run.end() + _FIRM_NEAR]):
         return
     words = list(re.finditer(r"\S+", run.group()))
     for first in range(len(words) - 1):
@@ -267,7 +279,9 @@ _FORMS: tuple[Finder, ...] = (  # ids whose form and check digits suffice in a t
     _pattern("SPAIN_DNI_NUMBER", r"(?:\d{8}|[XYZ]-?\d{7})-?[A-HJ-NP-TV-Z]", validators.es_dni),
     _pattern("INDIA_PERMANENT_ACCOUNT_NUMBER", r"[A-Z]{3}[ABCFGHLJPTK][A-Z]\d{4}[A-Z]", validators.in_pan),
     _pattern("INDIA_AADHAAR_NUMBER", r"[2-9]\d{3} \d{4} \d{4}", validators.in_aadhaar),
-    _pattern("FRANCE_NATIONAL_IDENTIFICATION_NUMBER", r"[12] ?\d{2} ?\d{2} ?\d[\dAB] ?\d{3} ?\d{3} ?\d{2}", validators.fr_nir),
+    _pattern(
+        "FRANCE_NATIONAL_IDENTIFICATION_NUMBER", r"[12] ?\d{2} ?\d{2} ?\d[\dAB] ?\d{3} ?\d{3} ?\d{2}", validators.fr_nir
+    ),
     _pattern("DRIVERS_LICENSE", rules.UK_LICENCE.removeprefix("(?i)")),
     _pattern("PASSPORT_NUMBER", rules.MRZ),
 )
@@ -311,30 +325,30 @@ def _name_sieve(texts: pl.Series) -> Hits:
 
 
 MENTIONS: tuple[Mention, ...] = (
-    Mention("EMAIL_ADDRESS", "@", _email, anywhere=True, needs=("@",)),
+    Mention("EMAIL_ADDRESS", "@", _email, anywhere=True, needs=("@",), bounds=Bounds(size=(6, MOST))),
     Mention(
         "CREDENTIALS",
         rf"{rules.KEY_BEGIN}|PRIVATE KEY|(?i:passw|pwd|secret|api[_ -]?key|token|mật khẩu).{{0,5}}[:=]", _credentials,
-        anywhere=True,
+        anywhere=True, bounds=Bounds(size=(10, MOST), letters=(4, MOST)),
     ),
     Mention(
         "BANK_ACCOUNT_NUMBER",
         r"(?:^|[^\w-])[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]){11}|(?i:account|acct|a/c|konto|compte|cuenta|khoản|khoan|stk).{0,18}\d{2}",
-        _iban, anywhere=True,
+        _iban, anywhere=True, bounds=Bounds(size=(15, MOST), digits=(4, MOST), letters=(2, MOST)),
     ),
-    Mention("CREDIT_CARD_NUMBER", r"\d(?:[ -]?\d){11}", _card),
+    Mention("CREDIT_CARD_NUMBER", r"\d(?:[ -]?\d){11}", _card, bounds=Bounds(digits=(12, MOST))),
     Mention(
         "USA_SOCIAL_SECURITY_NUMBER", _SSN, _pattern("USA_SOCIAL_SECURITY_NUMBER", _SSN, validators.us_ssn),
-        anywhere=True, needs=("-",),
+        anywhere=True, needs=("-",), bounds=Bounds(size=(11, MOST), digits=(9, MOST)),
     ),
-    Mention("NATIONAL_ID", rf"\b(?i:{_ID_WORD})|{_FORM_FILTER}", _identity),
+    Mention("NATIONAL_ID", rf"\b(?i:{_ID_WORD})|{_FORM_FILTER}", _identity, bounds=Bounds(digits=(2, MOST))),
     Mention("GEO_COORDINATES", _POINT, _pattern("GEO_COORDINATES", _POINT, validators.coordinates), needs=(".",)),
-    Mention("PHONE_NUMBER", r"\d[\d ()./-]{5,}\d", _phone, sieve=_phone_sieve),
+    Mention("PHONE_NUMBER", r"\d[\d ()./-]{5,}\d", _phone, bounds=Bounds(digits=(7, MOST)), sieve=_phone_sieve),
     Mention("DATE_OF_BIRTH", r"(?i)born|dob|birth|geb|né|nacid|sinh", _born),
     Mention("IP_ADDRESS", r"\d\.\d{1,3}\.", _pattern("IP_ADDRESS", r"(?:\d{1,3}\.){3}\d{1,3}", validators.ip), needs=(".",)),
     Mention(
         "MAC_ADDRESS", r"[0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-]", _pattern("MAC_ADDRESS", rules.MAC), anywhere=True,
-        needs=(":", "-"),
+        needs=(":", "-"), bounds=Bounds(size=(17, MOST)),
     ),
     Mention("ADDRESS", _STREET_FILTER, _address),
     Mention("NAME", rf"{_NAME_WORD}|{_TWO_CAPITALS}", _name, sieve=_name_sieve),

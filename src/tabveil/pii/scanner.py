@@ -7,14 +7,18 @@ raises, there is no partial result.
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import polars as pl
+import pyarrow as pa
 
 from tabveil.errors import ScanIncompleteError
 from tabveil.pii import lexicon, mentions
@@ -33,13 +37,16 @@ _EVENT_DATE = (
     "created", "update", "updated", "payment", "due", "end", "close", "closed", "maturity", "booking", "order",
     "transaction", "event", "founded", "release",
 )  # fmt: skip
+_Scanned = tuple[list[Finding], list[QuasiIdentifier]]
+_MAX_THREADS = 4
 _NUMERIC = (Kind.integer, Kind.decimal)
 _FEW_WHOLE = 10  # distinct whole numbers that comply, where they are not the column's greater part
 _SAMPLE_CELLS = 2000
 _SAMPLED_SHARE = 0.1  # rules of a smaller least share read every value
 _FIRM_SHARE = 0.1
+_BIRTH_SHARE = 0.6  # under a header that says nothing; the other cells may say that none is known
 _PROSE_SHARE = 0.2
-_CARD_SHARE = 0.3  # of the long digit runs in a text column that must check out when nothing else vouches for them
+_UNSURE_SHARE = 0.3  # of the long digit runs in a text column that must check out when nothing else vouches for them
 
 
 @dataclass
@@ -85,25 +92,36 @@ def scan_table(
     if len(set(names)) != len(names):
         raise ScanIncompleteError("the table cannot be scanned: column names are not unique; rename them")
     clock = _Clock(started + timeout_seconds, timeout_seconds, len(names))
-    findings: list[Finding] = []
-    quasi: list[QuasiIdentifier] = []
-    for number, name in enumerate(names, start=1):
+
+    def scan(number: int) -> tuple[list[Finding], list[QuasiIdentifier]]:
         clock.check()
+        name = names[number - 1]
         column = read_column(table.iloc[:, number - 1], name, (headers or {}).get(name, name))
         found = _scan_column(column, number, clock, declared)
-        findings += found
-        if not found:
-            quasi += _quasi(column)
         clock.done += 1
+        return found, [] if found else _quasi(column)
+
+    scanned = _in_threads(scan, range(1, len(names) + 1))
     return ScanResult(
-        findings=tuple(findings),
-        quasi_identifiers=tuple(quasi),
+        findings=tuple(finding for findings, _ in scanned for finding in findings),
+        quasi_identifiers=tuple(item for _, quasi in scanned for item in quasi),
         num_rows=len(table),
         columns_scanned=tuple(names),
         cells_scanned=int(table.size),
         complete=True,
         seconds=time.monotonic() - started,
     )
+
+
+def _in_threads(scan: Callable[[int], _Scanned], numbers: Iterable[int]) -> list[_Scanned]:
+    """Columns side by side: Arrow and Polars do most of the work and hold no lock. The first error ends the scan."""
+    with ThreadPoolExecutor(max_workers=min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
+        futures = [pool.submit(scan, number) for number in numbers]
+        try:
+            return [future.result() for future in futures]
+        except ScanIncompleteError:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
 
 
 def _scan_column(column: DistinctColumn, number: int, clock: _Clock, declared: DeclaredTypes) -> list[Finding]:
@@ -146,6 +164,8 @@ def _cell_hits(column: DistinctColumn, clock: _Clock) -> dict[str, Hits]:
     hits: dict[str, Hits] = {}
     whole = matches(column.texts, "^-?[0-9]+$") if column.kind is Kind.decimal else None
     free = np.ones(len(column.values), dtype=bool) if whole is None else whole
+    if not free.any():
+        return hits
     num_cells = column.cells(free)
     sample = _Sample.of(column, free)
     believed = _weak_is_believed(column, sample)
@@ -154,9 +174,11 @@ def _cell_hits(column: DistinctColumn, clock: _Clock) -> dict[str, Hits]:
         share, announced = _least_share(rule, column)
         if share is None or not _can_comply(rule, column) or not (believed or announced or not rule.weak):
             continue
-        if not free.any() or not sample.may_reach(rule, share):
+        possible = free & column.shapes.within(rule.bounds)
+        least = 0.0 if rule.alike else share * num_cells - column.cells(hits.get(rule.type, ~free & free))
+        if not possible.any() or column.cells(possible) < least or not sample.may_reach(rule, share):
             continue
-        alike = free & matches(column.folded if rule.folded else column.texts, f"^(?:{rule.pattern})$")
+        alike = _matching(rule, column, possible)
         found = _checked(rule, column.values, alike)
         together = hits.get(rule.type, np.zeros_like(found)) | found
         of = column.cells(alike) if rule.alike else num_cells
@@ -168,9 +190,17 @@ def _cell_hits(column: DistinctColumn, clock: _Clock) -> dict[str, Hits]:
     return hits
 
 
+def _matching(rule: CellRule, column: DistinctColumn, possible: Hits) -> Hits:
+    """Those of the possible values that match the rule's pattern as a whole."""
+    texts = column.folded if rule.folded else column.texts
+    hits = possible.copy()
+    hits[possible] = matches(texts if possible.all() else texts.filter(pa.array(possible)), f"^(?:{rule.pattern})$")
+    return hits
+
+
 def _can_comply(rule: CellRule, column: DistinctColumn) -> bool:
     numeric = column.kind in _NUMERIC
-    return (rule.numeric or not numeric) and all(needed in column.characters for needed in rule.needs)
+    return (rule.numeric or not numeric) and column.shapes.characters.issuperset(rule.needs)
 
 
 def _checked(rule: CellRule, values: pl.Series, found: Hits) -> Hits:
@@ -190,7 +220,7 @@ def _least_share(rule: CellRule, column: DistinctColumn) -> tuple[float | None, 
 
 def _weak_is_believed(column: DistinctColumn, sample: _Sample) -> bool:
     """Whether words may say that cells are people: not under another subject's header, not where cells are firms."""
-    return not header_names_other(column.header) and lexicon.firms(sample.values).mean() < _FIRM_SHARE
+    return not header_names_other(column.header) and lexicon.firms(sample.folded).mean() < _FIRM_SHARE
 
 
 @dataclass(frozen=True)
@@ -198,27 +228,26 @@ class _Sample:
     """Values of some cells, evenly spaced: it tells which rules cannot reach their share, nothing else."""
 
     values: pl.Series
-    folded: pl.Series
     whole: bool
+
+    @cached_property
+    def folded(self) -> pl.Series:
+        """The values in lower-case ASCII."""
+        return fold_series(self.values)
 
     @classmethod
     def of(cls, column: DistinctColumn, free: Hits) -> _Sample:
         """At most `_SAMPLE_CELLS` cells; all distinct values where they are fewer."""
         if len(column.values) <= _SAMPLE_CELLS:
-            return cls.made(column.values.filter(pl.Series(free)), whole=True)
+            return cls(column.values.filter(pl.Series(free)), whole=True)
         codes = column.codes[column.codes >= 0]
         codes = codes[free[codes]]
         step = max(1, len(codes) // _SAMPLE_CELLS)
-        return cls.made(column.values[codes[::step]], whole=False)
-
-    @classmethod
-    def made(cls, values: pl.Series, *, whole: bool) -> _Sample:
-        """With the values folded."""
-        return cls(values, fold_series(values), whole)
+        return cls(column.values[codes[::step]], whole=False)
 
     def may_reach(self, rule: CellRule, share: float) -> bool:
         """False if so few of the sampled cells comply that the column cannot (odds below 1e-12)."""
-        if self.whole or share < _SAMPLED_SHARE or rule.alike:
+        if self.whole or share < _SAMPLED_SHARE or rule.alike or rule.check is None:
             return True
         found = _checked(
             rule, self.values, matches(self.folded if rule.folded else self.values, f"^(?:{rule.pattern})$")
@@ -244,7 +273,7 @@ def _mention_hits(
         if mention.type == "NAME" and "ADDRESS" in whole:
             continue  # streets are named after people
         candidates = _candidates(column, mention, reach[mention.anywhere])
-        unsure: list[tuple[int, str]] = []
+        unsure: list[int] = []
         for step, position in enumerate(candidates.tolist()):
             if step % 1024 == 0:
                 clock.check()
@@ -256,20 +285,21 @@ def _mention_hits(
                 if span.certain:
                     hits.setdefault(span.type, np.zeros(len(column.values), dtype=bool))[position] = True
                 else:
-                    unsure.append((position, span.type))
-        _accept_unsure(column, candidates, unsure, hits)
+                    unsure.append(position)
+        _accept_unsure(column, mention.type, unsure, hits)
     return hits
 
 
 def _candidates(column: DistinctColumn, mention: mentions.Mention, reach: Hits) -> npt.NDArray[np.intp]:
     """Positions of values worth the exact finder."""
-    if not reach.any() or not any(all(c in column.characters for c in needed) for needed in mention.needs):
+    reach = reach & column.shapes.within(mention.bounds)
+    if not reach.any() or not any(column.shapes.characters.issuperset(needed) for needed in mention.needs):
         return np.empty(0, dtype=np.intp)
     positions = np.flatnonzero(reach)
-    values = column.values if len(positions) == len(column.values) else column.values[positions]
-    kept = matches(values.to_arrow(), mention.prefilter)
-    positions, values = positions[kept], values.filter(pl.Series(kept))
-    return positions if mention.sieve is None or not len(values) else positions[mention.sieve(values)]
+    positions = positions[matches(column.texts.filter(pa.array(reach)), mention.prefilter)]
+    if mention.sieve is None or not len(positions):
+        return positions
+    return positions[mention.sieve(column.values[positions])]
 
 
 def _textual(column: DistinctColumn) -> Hits:
@@ -279,16 +309,14 @@ def _textual(column: DistinctColumn) -> Hits:
     return matches(column.texts, r"\S\s+\S") if is_prose else sentences
 
 
-def _accept_unsure(
-    column: DistinctColumn, candidates: npt.NDArray[np.intp], unsure: list[tuple[int, str]], hits: dict[str, Hits]
-) -> None:
-    """Numbers that only pass their check digit count if enough of the column's long numbers do (chance: 2 %)."""
+def _accept_unsure(column: DistinctColumn, type_: str, unsure: list[int], hits: dict[str, Hits]) -> None:
+    """Bare numbers that pass a check count if enough of the column's such numbers do (2-10 % do by chance)."""
     if not unsure:
         return
-    total = sum(mentions.card_candidates(column.values[int(position)]) for position in candidates)
-    if len(unsure) >= _CARD_SHARE * total:
-        for position, type_ in unsure:
-            hits.setdefault(type_, np.zeros(len(column.values), dtype=bool))[position] = True
+    numbered = np.flatnonzero(column.shapes.digits >= mentions.LEAST_UNSURE_DIGITS)
+    total = sum(mentions.unchecked(type_, column.values[int(position)]) for position in numbered)
+    if len(unsure) >= _UNSURE_SHARE * total:
+        hits.setdefault(type_, np.zeros(len(column.values), dtype=bool))[unsure] = True
 
 
 def _coordinate_hits(column: DistinctColumn) -> dict[str, Hits]:
@@ -313,7 +341,7 @@ def _birth_hits(column: DistinctColumn) -> dict[str, Hits]:
 
 
 def _spread_like_births(column: DistinctColumn, hits: Hits) -> bool:
-    if header_names(column.header, _EVENT_DATE) or column.cells(hits) < 0.95 * column.num_cells:
+    if header_names(column.header, _EVENT_DATE) or column.cells(hits) < _BIRTH_SHARE * column.num_cells:
         return False
     years = column.values.filter(pl.Series(hits)).str.extract(r"(\d{4})").cast(pl.Int32, strict=False).drop_nulls()
     if len(years) < 30:

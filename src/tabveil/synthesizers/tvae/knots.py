@@ -50,9 +50,9 @@ def fit_knots(
     if entities is None:
         return _row_knots(np.sort(loose), below, above, window, config)
     values, owners = _sorted_pairs(loose, entities)
-    first, end = _reach(owners, below), _reach(owners[::-1], above)
-    inner = slice(first, len(owners) - (end or 0))
-    return _entity_knots(values[inner], owners[inner], len(owners), window, config)
+    first, end = _reach(owners, below) or 0, _reach(owners[::-1], above) or 0
+    inner = slice(first, len(owners) - end)
+    return _entity_knots(values[inner], owners[inner], (first, len(owners)), window, config)
 
 
 def mean_of_entities(values: Floats, entities: Codes | None) -> float:
@@ -72,16 +72,22 @@ def _row_knots(values: Floats, below: int, above: int, window: int, config: TVAE
 
 
 def _entity_knots(
-    values: Floats, owners: Codes, num_values: int, window: int, config: TVAEConfig
+    values: Floats, owners: Codes, origin: tuple[int, int], window: int, config: TVAEConfig
 ) -> tuple[Floats, int]:
-    """Of sorted (value, entity) pairs without the extreme ones; as few bins as it takes for k entities in each."""
+    """Of sorted (value, entity) pairs without the extreme ones; as few bins as it takes for k entities in each.
+
+    Args:
+        origin: position of the first of these pairs among all, and how many there are in all.
+    """
+    first, num_values = origin
     end = _reach(owners[::-1], window)
     if end is None or _reach(owners[: len(owners) - end], window) is None:
         return np.array([]), 0
     num_bins = int(np.clip(num_values // config.min_bin_rows, 1, config.max_bins))
     while True:
         per_bin = _per_bin(num_values, num_bins)
-        knots = _disjoint_means(values, owners, _starts(0, len(values) - end, num_bins * per_bin), window)
+        starts = _starts(first, first + len(values) - end, num_bins * per_bin) - first
+        knots = _disjoint_means(values, owners, starts, window)
         inside = np.clip(np.searchsorted(knots[::per_bin], values, side="right") - 1, 0, num_bins - 1)
         holders = entities_per_group(inside.astype(np.int64), num_bins, owners)
         if num_bins == 1 or holders.min() >= config.rare_threshold:
