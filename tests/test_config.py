@@ -82,7 +82,7 @@ def constraints(second: object) -> dict:
         ({"evaluation": {"min_quality": 1.2}}, r"evaluation\.min_quality=1\.2"),
         ({"sampling": {"num_rows": 0}}, r"sampling\.num_rows=0"),
         ({"preprocess": {"clip_quantiles": [0.9, 0.1]}}, r"clip_quantiles must be \[low, high\]"),
-        ({"preprocess": {"engine": "spark"}}, r"preprocess\.engine must be one of duckdb, however: spark"),
+        ({"preprocess": {"engine": "flink"}}, r"preprocess\.engine must be one of duckdb, spark, however: flink"),
         ({"environment": {"output_prefix": "x"}}, r"must end in '/'"),
         ({"environment": {"endpoint_url": "http://127.0.0.1:1"}}, r"exclude each other"),
         ({"dataset": {"target": "aa"}}, r"dataset\.target names an undeclared column: aa"),

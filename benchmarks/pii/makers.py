@@ -61,9 +61,9 @@ def dirty_name(rng: random.Random, locale: str) -> str:
 
 
 def email(rng: random.Random, locale: str) -> str:
-    user = re.sub(r"[^a-z]", "", f"{given('' or rng, 'en_US')}".lower())
-    sign = rng.choice((".", "_", "", "-"))
-    return f"{user}{sign}{letters(rng, 5, string.ascii_lowercase)}{rng.randint(1, 99)}@{rng.choice(pool(locale, 'domain_name'))}"
+    user = re.sub(r"[^a-z]", "", given(rng, "en_US").lower())
+    sign, family_ = rng.choice((".", "_", "", "-")), letters(rng, 5, string.ascii_lowercase)
+    return f"{user}{sign}{family_}{rng.randint(1, 99)}@{rng.choice(pool(locale, 'domain_name'))}"
 
 
 def phone(rng: random.Random, locale: str) -> str:
@@ -311,11 +311,8 @@ def cmnd(rng: random.Random, _: str) -> str:
 def vietnam_tax_code(rng: random.Random, _: str) -> str:
     while True:
         number = f"{rng.choice((1, 2, 3, 4, 8, 31, 40, 84)):02d}" + f"{rng.randint(1, 9999999):07d}"
-        try:
-            code = number + mst.calc_check_digit(number)
-        except Exception:  # no digit exists for some numbers
-            continue
-        if mst.is_valid(code):
+        code = number + mst.calc_check_digit(number)
+        if mst.is_valid(code):  # some numbers have no check digit
             return code
 
 
@@ -359,7 +356,12 @@ def us_licence(rng: random.Random, _: str) -> str:
 
 
 def german_licence(rng: random.Random, _: str) -> str:
-    return letters(rng, 1, "ABCDEFGHJKLMN") + f"{digits(rng, 2)}0" + letters(rng, 6, "0123456789ABCDEFGHIJKLMNPRSTUVWXYZ") + "1"
+    return (
+        letters(rng, 1, "ABCDEFGHJKLMN")
+        + f"{digits(rng, 2)}0"
+        + letters(rng, 6, "0123456789ABCDEFGHIJKLMNPRSTUVWXYZ")
+        + "1"
+    )
 
 
 def indian_licence(rng: random.Random, _: str) -> str:

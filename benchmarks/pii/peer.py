@@ -44,7 +44,9 @@ def compare(python: Path, labelled: Sequence[LabelledTable], new_score: Callable
     """
     with tempfile.TemporaryDirectory() as folder:
         given, answered = Path(folder) / "tables.json", Path(folder) / "found.json"
-        given.write_text(json.dumps([t.data.astype(object).where(t.data.notna(), None).to_dict("list") for t in labelled]))
+        given.write_text(
+            json.dumps([t.data.astype(object).where(t.data.notna(), None).to_dict("list") for t in labelled])
+        )
         subprocess.run([str(python), str(_SCRIPT), str(given), str(answered)], check=True)
         answer = json.loads(answered.read_text())
     rows = {}

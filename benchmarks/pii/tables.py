@@ -62,31 +62,29 @@ def tables(part: str, num_rows: int) -> Iterator[LabelledTable]:
     chosen = PARTS[part]
     for seed in chosen.seeds:
         for locale in chosen.locales:
-            yield from _both(part, f"{locale}/{seed}", GENERIC, locale, num_rows, seed)
-        yield from _both(part, f"national/{seed}", NATIONAL_KINDS, chosen.locales[0], num_rows, seed)
+            yield from _both(part, f"{locale}/{seed}", GENERIC, locale, num_rows)
+        yield from _both(part, f"national/{seed}", NATIONAL_KINDS, chosen.locales[0], num_rows)
 
 
-def _both(
-    part: str, name: str, kinds: tuple[PIIKind, ...], locale: str, num_rows: int, seed: int
-) -> Iterator[LabelledTable]:
+def _both(part: str, name: str, kinds: tuple[PIIKind, ...], locale: str, num_rows: int) -> Iterator[LabelledTable]:
     for descriptive in (True, False):
-        yield _table(part, name, kinds, locale, num_rows, seed, descriptive)
+        yield _table(part, name, kinds, locale, num_rows, descriptive=descriptive)
 
 
 def _table(
-    part: str, name: str, kinds: tuple[PIIKind, ...], locale: str, num_rows: int, seed: int, descriptive: bool
+    part: str, name: str, kinds: tuple[PIIKind, ...], locale: str, num_rows: int, *, descriptive: bool
 ) -> LabelledTable:
     columns: dict[str, list[str | None]] = {}
     labels: dict[str, Label] = {}
     for kind in kinds:
         rng = random.Random(f"{part}/{name}/{kind.name}")
         header = _free(rng.choice(getattr(kind, part)) if descriptive else OPAQUE[part].format(len(columns)), columns)
-        columns[header] = _cells(kind.make, kind.share, kind.filler, locale, num_rows, rng)
+        columns[header] = _cells(kind.make, kind.share, kind.filler, locale, num_rows=num_rows, rng=rng)
         labels[header] = Label(kind.name, kind.types, kind.types + kind.also)
     for look, (make, title) in (TUNED if part == "tune" else TUNED | UNSEEN).items():
         rng = random.Random(f"{part}/{name}/{look}")
         header = _free(title if descriptive else OPAQUE[part].format(len(columns)), columns)
-        columns[header] = _cells(make, rng.choice((1.0, 0.9)), None, locale, num_rows, rng)
+        columns[header] = _cells(make, rng.choice((1.0, 0.9)), None, locale, num_rows=num_rows, rng=rng)
         labels[header] = Label(look, (), ())
     return LabelledTable(f"{part}/{name}", descriptive, pd.DataFrame(columns), labels)
 
@@ -100,7 +98,7 @@ def _free(header: str, taken: dict[str, list[str | None]]) -> str:
 
 
 def _cells(
-    make: Maker, share: float, filler: Maker | None, locale: str, num_rows: int, rng: random.Random
+    make: Maker, share: float, filler: Maker | None, locale: str, *, num_rows: int, rng: random.Random
 ) -> list[str | None]:
     """`share` of the rows hold the kind (at least two), some of them written untidily."""
     holds = set(rng.sample(range(num_rows), max(2, round(share * num_rows))))
@@ -119,4 +117,6 @@ def _dirty(text: str, rng: random.Random) -> str:
     """Blanks, no-break blanks, zero-width characters, lower case, now and then."""
     if rng.random() >= DIRT_SHARE:
         return text
-    return rng.choice((f" {text}", f"{text}  ", f"\u00a0{text}", f"{text}\u200b", text.lower(), text.replace(" ", "\u00a0")))
+    return rng.choice(
+        (f" {text}", f"{text}  ", f"\u00a0{text}", f"{text}\u200b", text.lower(), text.replace(" ", "\u00a0"))
+    )

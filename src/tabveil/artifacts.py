@@ -166,6 +166,14 @@ class Artifacts:
         """What was uploaded where, with checksums."""
         return self.stage("publish") / "published.json"
 
+    def scanned_files(self) -> tuple[Path, ...]:
+        """What `verify` writes and its report vouches for."""
+        return (self.train_data, self.holdout_data, self.metadata, self.identity_digests)
+
+    def judged_files(self) -> tuple[Path, ...]:
+        """What the verdict of `evaluate` is about (files, and the model's folder); nothing else is published."""
+        return (self.synthetic_csv, self.synthetic_parquet, self.model, self.report, self.metrics)
+
 
 def require(path: Path, made_by: str) -> Path:
     """The path, if it exists.

@@ -180,7 +180,7 @@ def test_every_nasty_cell_is_read_alike_as_every_type(spark, bad_values):
     assert_same(spark, as_csv(rows), dataset, PreprocessConfig(bad_values=bad_values))
 
 
-@settings(max_examples=4, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 @given(data=st.data())
 def test_messy_tables_are_the_same(spark, data):
     cell = st.sampled_from(NASTY) | st.text(max_size=4) | st.floats(allow_nan=False).map(repr) | st.integers().map(str)

@@ -17,7 +17,7 @@ from tabveil.provenance import sha256_of
 from tabveil.schema import Action, Column, ColumnType, Metadata, SDType
 from tabveil.stages.app import compose_config
 from tabveil.stages.evaluate import judged
-from tabveil.stages.inputs import load_digests, load_metadata, require_scanned, scanned_files
+from tabveil.stages.inputs import load_digests, load_metadata, require_scanned
 from tabveil.stages.publish import publishable, require_passed
 
 CHECK = {"name": "quality/overall", "measured": 0.95, "operator": ">=", "asked": 0.9, "passed": True, "hint": ""}
@@ -60,7 +60,7 @@ def artifacts(tmp_path: Path, config: Config) -> Artifacts:
         write_text(path, path.name)
     write_text(made.model / "weights.safetensors", "weights")
     write_json(made.model / "synthesizer.json", manifest(made, shareable=True))
-    scanned = {path.name: sha256_of(path) for path in scanned_files(made)}
+    scanned = {path.name: sha256_of(path) for path in made.scanned_files()}
     write_json(made.findings, {"after": {"complete": True}, "scanned": scanned})
     write_json(made.gate, {**passed_gate(config), "judged": judged(made)})
     return made

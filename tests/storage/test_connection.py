@@ -99,7 +99,8 @@ def test_without_an_endpoint_nothing_is_advised_that_does_not_exist(tmp_path, re
     assert set(re.findall(r"environment=(\w+)", str(caught.value))) <= options
 
 
-def test_the_aws_environment_may_talk_to_aws(tmp_path):
+def test_the_aws_environment_may_talk_to_aws(tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")  # tests must not
     environment = EnvironmentConfig(name="aws", embedded_s3=False, region="eu-west-1")
     with connect(environment, tmp_path) as store:
         assert store.endpoint_url == "https://s3.eu-west-1.amazonaws.com"
@@ -110,7 +111,6 @@ def test_missing_credentials_are_one_clear_line(tmp_path, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     environment = EnvironmentConfig(name="local", embedded_s3=False, endpoint_url="http://127.0.0.1:9")
     with connect(environment, tmp_path) as store, pytest.raises(StorageError, match="no complete AWS credentials"):
         store.head(LANDING, "key")

@@ -26,6 +26,7 @@ from tabveil.storage.connection import (
     is_loopback,
     refuse_foreign,
     without_aws_settings,
+    without_instance_metadata,
 )
 from tabveil.storage.server_state import load_credentials
 
@@ -100,8 +101,9 @@ def connect_aws(environment: EnvironmentConfig, root: Path) -> Iterator[AWS]:
 
 def _own_session(environment: EnvironmentConfig) -> boto3.Session:
     try:
-        session = boto3.Session(region_name=environment.region)
-        credentials = session.get_credentials()
+        with without_instance_metadata(environment.name):
+            session = boto3.Session(region_name=environment.region)
+            credentials = session.get_credentials()
     except BotoCoreError as err:
         raise ConfigError(f"boto3 cannot be set up for environment '{environment.name}': {err}; check AWS_*") from err
     if environment.name == AWS_ENVIRONMENT:

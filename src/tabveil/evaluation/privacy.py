@@ -25,7 +25,8 @@ from tabveil.evaluation.encoding import SharedEncoding, as_text
 from tabveil.evaluation.frames import Float, Int, numbers, sample_rows
 
 MAX_ROWS = 2_000  # whose nearest real rows are looked up
-CHUNK_ROWS = 500
+CHUNK_ROWS = 200
+TIE = 1e-9  # distances closer than this are equal
 CONFIDENCE_Z = 1.959964  # 95 %
 
 
@@ -37,7 +38,9 @@ class Distances:
         synthetic_train: synthetic rows to the training table; `synthetic_second` to the nearest one of another entity.
         synthetic_holdout: synthetic rows to the holdout.
         holdout_train: holdout rows to the training table; `holdout_second` to the nearest one of another entity.
-        nearest: whose the nearest real row of each synthetic row is, int64; equal numbers are one entity.
+        from_train: per synthetic row, the share of training rows among its nearest real rows (one, unless some are
+            equally near), in [0, 1].
+        weights: per entity, how many synthetic rows have it as their nearest, ties divided, over all of them; sums to 1.
         chance: share of training entities among all entities, in (0, 1).
     """
 
@@ -46,13 +49,14 @@ class Distances:
     synthetic_holdout: Float
     holdout_train: Float
     holdout_second: Float
-    nearest: Int
+    from_train: Float
+    weights: Float
     chance: float
 
     def metrics(self) -> dict[str, float]:
         """DCR and NNDR as flat metrics."""
-        found = share_found(self.synthetic_train, self.synthetic_holdout, self.chance)
-        observations = effective_rows(self.nearest[~_tied(self.synthetic_train, self.synthetic_holdout)], self.num_rows)
+        found = float(self.from_train.mean())
+        observations = min(effective_rows(self.weights), float(len(self.from_train)))
         bounds = wilson_interval(found * observations, observations)
         share, low, high = (balanced(value, self.chance) for value in (found, *bounds))
         return {
@@ -66,11 +70,6 @@ class Distances:
             "nndr": float(np.median(distance_ratio(self.synthetic_train, self.synthetic_second))),
             "nndr_holdout": float(np.median(distance_ratio(self.holdout_train, self.holdout_second))),
         }
-
-    @property
-    def num_rows(self) -> int:
-        """Synthetic rows that were looked up."""
-        return len(self.synthetic_train)
 
 
 @dataclass(frozen=True)
@@ -103,26 +102,10 @@ def distances(
     reference, unseen = space.points(train.rows), space.points(holdout.rows)
     made = space.points(sample_rows(synthetic, MAX_ROWS, seed, "dcr-synthetic"))
     fresh = space.points(sample_rows(holdout.rows, MAX_ROWS, seed, "dcr-holdout"))
-    made_train, made_holdout, fresh_train = (
-        _nearest(made, reference, train.owners),
-        _nearest(made, unseen, holdout.owners),
-        _nearest(fresh, reference, train.owners),
-    )
-    in_train = made_train.first < made_holdout.first
-    return Distances(
-        synthetic_train=made_train.first,
-        synthetic_second=made_train.second,
-        synthetic_holdout=made_holdout.first,
-        holdout_train=fresh_train.first,
-        holdout_second=fresh_train.second,
-        nearest=np.where(in_train, made_train.owner, -1 - made_holdout.owner),
-        chance=train.num_entities / (train.num_entities + holdout.num_entities),
-    )
-
-
-def share_found(to_train: Float, to_holdout: Float, chance: float) -> float:
-    """Share of rows whose nearest real row is a training row, in [0, 1]; a tie counts as much as `chance`."""
-    return float(np.where(_tied(to_train, to_holdout), chance, to_train < to_holdout).mean())
+    known, new = _nearest(made, reference, train.owners), _nearest(made, unseen, holdout.owners)
+    between = _nearest(fresh, reference, train.owners)
+    near = _Ties(known, new, made)
+    return Distances()
 
 
 def balanced(share: float, chance: float) -> float:

@@ -42,9 +42,9 @@ _BARE_PREFIXES = 20  # distinct first four digits that a column of bare phone nu
 
 
 def matches(values: pl.Series | pa.Array, pattern: str) -> Hits:
-    """Which texts hold a match of a regex of RE2 (as Arrow has it).
+    r"""Which texts hold a match of a regex of RE2 (as Arrow has it).
 
-    ``\\d``, ``\\w``, ``\\s`` and ``\\b`` are ASCII there. ``\\p{L}``, ``\\p{Lu}`` and ``\\p{M}`` stand for ASCII letters and any
+    ``\d``, ``\w``, ``\s`` and ``\b`` are ASCII there. ``\p{L}``, ``\p{Lu}`` and ``\p{M}`` stand for ASCII letters and any
     other non-ASCII character: their exact classes take 30 ms to compile, once per call.
     """
     texts = values.to_arrow() if isinstance(values, pl.Series) else values
@@ -55,13 +55,13 @@ def matches(values: pl.Series | pa.Array, pattern: str) -> Hits:
 def _ascii(pattern: str) -> str:
     """A regex whose classes of Unicode letters are made of two ranges."""
     parts, in_class = [], False
-    for token in re.findall(r"\\p\{\w+\}|\\.|.", pattern, re.DOTALL):
-        letters = _LETTERS.get(token)
+    for part in re.findall(r"\\p\{\w+\}|\\.|.", pattern, re.DOTALL):
+        letters = _LETTERS.get(part)
         if letters:
             parts.append(letters if in_class else f"[{letters}]")
             continue
-        in_class = (in_class or token == "[") and token != "]"
-        parts.append(token)
+        in_class = (in_class or part == "[") and part != "]"
+        parts.append(part)
     return "".join(parts)
 
 
@@ -88,7 +88,7 @@ def _matrix(texts: pl.Series, length: int) -> npt.NDArray[np.int64]:
 
 
 def _number(matrix: Digits) -> Digits:
-    return matrix @ 10 ** np.arange(matrix.shape[1] - 1, -1, -1, dtype=np.int64)
+    return np.asarray(matrix @ 10 ** np.arange(matrix.shape[1] - 1, -1, -1, dtype=np.int64))
 
 
 def _luhn(matrix: Digits) -> Hits:
@@ -367,7 +367,7 @@ def _international() -> str:
     forms = []
     for code, regions in phonenumbers.COUNTRY_CODE_TO_REGION_CODE.items():
         known = phonenumbers.PhoneMetadata.metadata_for_region(regions[0])
-        if known is not None:
+        if known is not None and known.general_desc is not None:
             sizes = sorted(size for size in known.general_desc.possible_length if size > 4)
             forms.append(f"{code}0?(?:{'|'.join(f'[0-9]{{{size}}}' for size in sizes)})")
     return f"^(?:{'|'.join(forms)})$"

@@ -18,7 +18,7 @@ from typing import Any
 from tabveil.config import PIIConfig
 from tabveil.custom_types import SEVERITIES, IdentifierSpec, joined_regexes
 from tabveil.errors import ConfigError
-from tabveil.pii import rules
+from tabveil.pii import patterns
 from tabveil.pii.declared import type_of_name
 from tabveil.pii.identifiers import TYPES, Severity
 
@@ -214,11 +214,11 @@ def macie_allow_lists(options: PIIConfig, *, bucket: str, prefix: str) -> list[A
 def _built_in() -> list[tuple[str, IdentifierSpec]]:
     byte = r"(?:25[0-5]|2[0-4]\d|1?\d?\d)"
     return [
-        ("EMAIL_ADDRESS", IdentifierSpec(regex=_in_subset(rules.EMAIL))),
+        ("EMAIL_ADDRESS", IdentifierSpec(regex=_in_subset(patterns.EMAIL))),
         ("IP_ADDRESS", IdentifierSpec(regex=rf"\b(?:{byte}\.){{3}}{byte}\b")),
         ("IP_ADDRESS", IdentifierSpec(regex=_ipv6())),
-        ("MAC_ADDRESS", IdentifierSpec(regex=rf"\b{_in_subset(rules.MAC)}\b")),
-        ("CREDENTIALS", IdentifierSpec(regex=rf"\b(?:{_in_subset(rules.KEYS)})")),
+        ("MAC_ADDRESS", IdentifierSpec(regex=rf"\b{_in_subset(patterns.MAC)}\b")),
+        ("CREDENTIALS", IdentifierSpec(regex=rf"\b(?:{_in_subset(patterns.KEYS)})")),
         ("PHONE_NUMBER", IdentifierSpec(regex=r"\+\d{1,3}[ .-]?\(?\d(?:[ ().-]{0,2}\d){6,12}\b")),
         ("PHONE_NUMBER", IdentifierSpec(regex=r"\b0[1-9]\d?(?:[ .-]?\d){7,8}\b", keywords=list(_PHONES))),
         ("GEO_COORDINATES", IdentifierSpec(regex=r"-?\b\d{1,2}\.\d{3,}(?: ?[,;] ?| )-?\d{1,3}\.\d{3,}\b")),

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from tabveil.pii import checks, lexicon, rules, validators
+from tabveil.pii import lexicon, patterns, validators
 from tabveil.pii.checks import Check, Hits, matches
-from tabveil.pii.shapes import MOST, Bounds
+from tabveil.pii.shapes import ANY_SHAPE, MOST, Bounds
 
 Finder = Callable[[str], Iterator["Span"]]
 
@@ -40,7 +40,7 @@ class Mention:
     find: Finder
     anywhere: bool = False  # also in cells that are no sentence (an id, a code)
     needs: tuple[str, ...] = ("",)  # characters of which one group must occur in the column
-    bounds: Bounds = Bounds()
+    bounds: Bounds = ANY_SHAPE
     sieve: Check | None = None  # a second, costlier prefilter over the values that pass the first
 
 
@@ -107,7 +107,7 @@ _SECRET_WORD = re.compile(
     r"(?i)\b(?:password|passwd|pwd|passwort|secret|api[_ -]?key|token|mật khẩu)\b(?: is)? ?[:=] ?(\S{6,})"
 )
 _PRIVATE_KEY = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----")
-_KEYS = re.compile(r"(?<![\w-])(?:" + rules.KEYS + r")(?![\w-])")
+_KEYS = re.compile(r"(?<![\w-])(?:" + patterns.KEYS + r")(?![\w-])")
 _STREET = re.compile(
     r"(?<![\w.])\d{1,6}[A-Za-z]? (?:[NSEW]\.? )?(?:[A-Z][\w'.-]+ ){1,3}"
     r"(?:Streets?|St|Avenue|Ave|Roads?|Rd|Boulevard|Blvd|Lanes?|Ln|Drives?|Dr|Court|Ct|Square|Terrace|Parkway|Highway|"
@@ -282,8 +282,8 @@ _FORMS: tuple[Finder, ...] = (  # ids whose form and check digits suffice in a t
     _pattern(
         "FRANCE_NATIONAL_IDENTIFICATION_NUMBER", r"[12] ?\d{2} ?\d{2} ?\d[\dAB] ?\d{3} ?\d{3} ?\d{2}", validators.fr_nir
     ),
-    _pattern("DRIVERS_LICENSE", rules.UK_LICENCE.removeprefix("(?i)")),
-    _pattern("PASSPORT_NUMBER", rules.MRZ),
+    _pattern("DRIVERS_LICENSE", patterns.UK_LICENCE.removeprefix("(?i)")),
+    _pattern("PASSPORT_NUMBER", patterns.MRZ),
 )
 _FORM_FILTER = (
     r"9\d{2}-\d{2}-|[A-Z]{2}(?: ?\d{2}){3} ?[A-D]|\d{7}-?[A-Z]|[A-Z]{5}\d{4}[A-Z]|[2-9]\d{3} \d{4} \d{4}|"
@@ -328,7 +328,7 @@ MENTIONS: tuple[Mention, ...] = (
     Mention("EMAIL_ADDRESS", "@", _email, anywhere=True, needs=("@",), bounds=Bounds(size=(6, MOST))),
     Mention(
         "CREDENTIALS",
-        rf"{rules.KEY_BEGIN}|PRIVATE KEY|(?i:passw|pwd|secret|api[_ -]?key|token|mật khẩu).{{0,5}}[:=]", _credentials,
+        rf"{patterns.KEY_BEGIN}|PRIVATE KEY|(?i:passw|pwd|secret|api[_ -]?key|token|mật khẩu).{{0,5}}[:=]", _credentials,
         anywhere=True, bounds=Bounds(size=(10, MOST), letters=(4, MOST)),
     ),
     Mention(
@@ -347,7 +347,7 @@ MENTIONS: tuple[Mention, ...] = (
     Mention("DATE_OF_BIRTH", r"(?i)born|dob|birth|geb|né|nacid|sinh", _born),
     Mention("IP_ADDRESS", r"\d\.\d{1,3}\.", _pattern("IP_ADDRESS", r"(?:\d{1,3}\.){3}\d{1,3}", validators.ip), needs=(".",)),
     Mention(
-        "MAC_ADDRESS", r"[0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-]", _pattern("MAC_ADDRESS", rules.MAC), anywhere=True,
+        "MAC_ADDRESS", r"[0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-]", _pattern("MAC_ADDRESS", patterns.MAC), anywhere=True,
         needs=(":", "-"), bounds=Bounds(size=(17, MOST)),
     ),
     Mention("ADDRESS", _STREET_FILTER, _address),
@@ -366,8 +366,7 @@ def spans(text: str) -> list[Span]:
     """Every mention in a text, without overlaps; where two overlap, the earlier kind in `MENTIONS` wins."""
     chosen: list[Span] = []
     for mention in MENTIONS:
-        for span in free_spans(mention, text, chosen):
-            chosen.append(span)
+        chosen += list(free_spans(mention, text, tuple(chosen)))
     return sorted(chosen, key=lambda span: span.start)
 
 

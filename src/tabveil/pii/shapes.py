@@ -1,4 +1,4 @@
-"""Size, digits and letters of every text, counted in one pass over the bytes: what a pattern needs, before any regex."""
+"""Size, digits and letters of every text, counted in one pass over its bytes: what a pattern needs before any regex."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ class Bounds:
     size: tuple[int, int] = (0, MOST)
     digits: tuple[int, int] = (0, MOST)
     letters: tuple[int, int] = (0, MOST)
+
+
+ANY_SHAPE = Bounds()
 
 
 @dataclass(frozen=True)

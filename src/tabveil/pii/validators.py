@@ -62,9 +62,7 @@ def digits(text: str) -> str:
 def card(text: str) -> bool:
     """Luhn check and a known issuer range."""
     number = digits(text)
-    issued = any(
-        len(number) in lengths and low <= int(number[:width]) <= high for width, low, high, lengths in ISSUERS
-    )
+    issued = any(len(number) in lengths and low <= int(number[:width]) <= high for width, low, high, lengths in ISSUERS)
     return issued and bool(_luhn.is_valid(number)) and len(set(number)) > 1
 
 

@@ -37,7 +37,7 @@ from tabveil.pii import DeclaredTypes, SyntheticVerdict, check_synthetic, scan_t
 from tabveil.provenance import sha256_of
 from tabveil.schema import Metadata, canonical
 from tabveil.stages.app import stage_app
-from tabveil.stages.inputs import judged_files, load_digests, load_metadata, require_scanned
+from tabveil.stages.inputs import load_digests, load_metadata, require_scanned
 from tabveil.synthesizers import is_shareable
 from tabveil.synthesizers.base import check_folder
 from tabveil.tables import csv_sha256
@@ -162,7 +162,7 @@ def write(
 
 def judged(artifacts: Artifacts) -> dict[str, str]:
     """Digests of what the verdict is about."""
-    return {path.name: sha256_of(path) for path in judged_files(artifacts)}
+    return {path.name: sha256_of(path) for path in artifacts.judged_files()}
 
 
 def track(

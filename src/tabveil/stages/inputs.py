@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from tabveil.artifacts import Artifacts, read_json, read_parquet, require
 from tabveil.config import Config, Scanning, project_root
 from tabveil.errors import ArtifactError, PrivacyError
@@ -46,22 +44,6 @@ def load_digests(config: Config, artifacts: Artifacts) -> IdentityDigests:
     return digests
 
 
-def scanned_files(artifacts: Artifacts) -> tuple[Path, ...]:
-    """What `verify` writes and its report vouches for."""
-    return (artifacts.train_data, artifacts.holdout_data, artifacts.metadata, artifacts.identity_digests)
-
-
-def judged_files(artifacts: Artifacts) -> tuple[Path, ...]:
-    """What the verdict of `evaluate` is about (files, and the model's folder); nothing else is published."""
-    return (
-        artifacts.synthetic_csv,
-        artifacts.synthetic_parquet,
-        artifacts.model,
-        artifacts.report,
-        artifacts.metrics,
-    )
-
-
 def require_scanned(artifacts: Artifacts, scanning: Scanning = Scanning.in_process) -> None:
     """Refuse tables that no complete scan has cleared, and other metadata or digests than belong to them.
 
@@ -80,7 +62,7 @@ def require_scanned(artifacts: Artifacts, scanning: Scanning = Scanning.in_proce
             f"{artifacts.findings} must hold Macie's findings of both tables (environment.scanning=macie), however it "
             "does not: run the stage 'verify' again (dvc repro --force verify)"
         )
-    for path in scanned_files(artifacts):
+    for path in artifacts.scanned_files():
         if not complete or scanned.get(path.name) != sha256_of(require(path, "verify")):
             raise PrivacyError(
                 f"{artifacts.findings} must vouch for {path.name} as it is, however it does not: "

@@ -18,7 +18,6 @@ from tabveil.errors import ArtifactError, GateError
 from tabveil.evaluation.gate import Verdict
 from tabveil.provenance import sha256_of, sha256_of_files
 from tabveil.stages.app import stage_app
-from tabveil.stages.inputs import judged_files
 from tabveil.storage import connect
 from tabveil.synthesizers import is_shareable, model_files
 
@@ -58,7 +57,7 @@ def require_passed(artifacts: Artifacts, config: Config) -> None:
         )
     if report.get("dataset") != dataset:
         raise GateError(f"{artifacts.gate} must judge dataset '{dataset}', however it does not: run dvc repro")
-    for path in judged_files(artifacts):
+    for path in artifacts.judged_files():
         if report.get("judged", {}).get(path.name) != sha256_of(require(path, "evaluate")):
             raise GateError(f"{path.name} is not what {artifacts.gate} judged: run the stage 'evaluate' again")
 

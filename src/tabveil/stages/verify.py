@@ -42,7 +42,6 @@ from tabveil.pii import (
 from tabveil.provenance import sha256_of
 from tabveil.schema import ENTITY_COLUMN, Action, Column, Metadata
 from tabveil.stages.app import stage_app
-from tabveil.stages.inputs import scanned_files
 from tabveil.stages.second_scan import second_scan
 
 
@@ -81,7 +80,7 @@ def run(config: Config, artifacts: Artifacts) -> None:
     write_parquet(artifacts.holdout_data, numbered.iloc[holdout].reset_index(drop=True))
     write_parquet(artifacts.identity_digests, digests.to_frame())
     write_text(artifacts.metadata, with_null_fractions(metadata, table.iloc[train]).to_json())
-    scanned = {path.name: sha256_of(path) for path in scanned_files(artifacts)}
+    scanned = {path.name: sha256_of(path) for path in artifacts.scanned_files()}
     report = {"before": before.to_dict(), "after": after.to_dict(), "columns": actions(columns), "scanned": scanned}
     decided = {"k_anonymity": {**groups.to_dict(), "min_k": options.min_k}, "allowed": allowed(options)}
     write_json(artifacts.findings, {**report, **decided, **second})

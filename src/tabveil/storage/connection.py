@@ -27,6 +27,7 @@ EMBEDDED_FOLDER = Path(".tabveil") / "s3"
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 60
 ATTEMPTS = 4
+NO_METADATA = "AWS_EC2_METADATA_DISABLED"
 
 
 @contextmanager
@@ -115,10 +116,11 @@ def _embedded_client(endpoint: Endpoint, region: str) -> Any:
 
 def _configured_client(environment: EnvironmentConfig) -> Any:
     try:
-        session = boto3.Session(region_name=environment.region)
-        named = environment.endpoint_url
-        resolved = named or session.client("s3").meta.endpoint_url  # a variable or a profile may name a loopback host
-        return session.client("s3", endpoint_url=named, config=client_settings(resolved))
+        with without_instance_metadata(environment.name):
+            session = boto3.Session(region_name=environment.region)
+            named = environment.endpoint_url
+            resolved = named or session.client("s3").meta.endpoint_url  # a variable or a profile may name loopback
+            return session.client("s3", endpoint_url=named, config=client_settings(resolved))
     except (BotoCoreError, ValueError) as err:
         raise ConfigError(
             f"boto3 cannot be set up for environment '{environment.name}': {err}; check AWS_* and the profile"
@@ -162,6 +164,23 @@ def is_loopback(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+@contextmanager
+def without_instance_metadata(name: str) -> Iterator[None]:
+    """While a client is built: ask no EC2 instance for credentials outside the environment 'aws'.
+
+    The service that boto3 asks when it finds none, 169.254.169.254, is not on this machine.
+    """
+    before = os.environ.get(NO_METADATA)
+    if name != AWS_ENVIRONMENT:
+        os.environ[NO_METADATA] = "true"
+    try:
+        yield
+    finally:
+        os.environ.pop(NO_METADATA, None)
+        if before is not None:
+            os.environ[NO_METADATA] = before
 
 
 @contextmanager
