@@ -102,7 +102,7 @@ aws-up: $(STAMP)  ## make the account's resources: make aws-up EMAIL=<address> (
 aws-run: data  ## the pipeline on AWS: estimate, then run with environment=aws
 	@test -r .tabveil/aws.env || { echo 'error: .tabveil/aws.env is missing: make aws-up EMAIL=<address>' >&2; exit 2; }
 	@set -a && source .tabveil/aws.env && set +a && \
-	  python -m tabveil.aws.cost $(if $(DATASET),dataset=$(DATASET)) environment=aws && \
+	  python -m tabveil.cost $(if $(DATASET),dataset=$(DATASET)) environment=aws && \
 	  $(MAKE) --no-print-directory run ENVIRONMENT=aws
 
 aws-status: $(STAMP)  ## whether the account's resources are there

@@ -25,7 +25,13 @@ _spec.loader.exec_module(network_guard)
 
 
 def pytest_configure() -> None:
-    """Keep this process, and the Python processes it starts, on this machine."""
+    """Keep this process, and the Python processes it starts, on this machine, and without anybody's AWS settings.
+
+    Tests that are about AWS_* variables set them themselves.
+    """
+    for name in [name for name in os.environ if name.startswith("AWS_")]:
+        del os.environ[name]
+    os.environ.update(AWS_CONFIG_FILE=os.devnull, AWS_SHARED_CREDENTIALS_FILE=os.devnull)
     log = Path(tempfile.mkdtemp(prefix="tabveil-network-")) / "refused"
     os.environ[network_guard.LOG_VARIABLE] = str(log)
     inherited = os.environ.get("PYTHONPATH")

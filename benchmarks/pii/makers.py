@@ -295,12 +295,17 @@ def indian_pan(rng: random.Random, _: str) -> str:
     return letters(rng, 3) + "P" + letters(rng, 1) + f"{rng.randint(1, 9999):04d}" + letters(rng, 1)
 
 
+_PROVINCES = (
+    1, 2, 4, 6, 8, 10, 17, 19, 20, 22, 24, 25, 26, 27, 30, 31, 33, 34, 35, 36, 37, 38, 40, 42, 44, 45, 46, 48,
+    49, 51, 52, 54, 56, 58, 60, 62, 64, 66, 67, 68, 70, 72, 74, 75, 77, 79, 80, 82, 83, 84, 86, 87, 89, 91,
+    92, 93, 94, 95, 96,
+)  # fmt: skip
+
+
 def cccd(rng: random.Random, _: str) -> str:
     year = rng.randint(1940, 2008)
     sign = (0 if year < 2000 else 2) + rng.randint(0, 1)
-    province = rng.choice((1, 2, 4, 6, 8, 10, 17, 19, 20, 22, 24, 25, 26, 27, 30, 31, 33, 34, 35, 36, 37, 38, 40, 42, 44,
-                           45, 46, 48, 49, 51, 52, 54, 56, 58, 60, 62, 64, 66, 67, 68, 70, 72, 74, 75, 77, 79, 80, 82,
-                           83, 84, 86, 87, 89, 91, 92, 93, 94, 95, 96))  # fmt: skip
+    province = rng.choice(_PROVINCES)
     return f"{province:03d}{sign}{year % 100:02d}{rng.randint(1, 40000):06d}"
 
 

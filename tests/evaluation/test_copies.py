@@ -16,7 +16,12 @@ from tabveil.evaluation.gate import Verdict, judge
 from tabveil.schema import DEFAULT_SDTYPE, ENTITY_COLUMN, Column, ColumnType, Metadata, canonical
 
 COPY_CHECKS = {"privacy/dcr_share_closer_to_train_low", "privacy/identical_ratio"}
-TYPES = {"salary": ColumnType.decimal, "amount": ColumnType.decimal, "kind": ColumnType.string}
+TYPES = {
+    "salary": ColumnType.decimal,
+    "firm": ColumnType.string,
+    "amount": ColumnType.decimal,
+    "kind": ColumnType.string,
+}
 ACCOUNTS = Metadata(
     "accounts", tuple(Column(n, n, t, DEFAULT_SDTYPE[t]) for n, t in TYPES.items()), entity_key="customer"
 )
@@ -40,12 +45,13 @@ def noisy(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def people(num_people: int, seed: int, rows_each: int = 30) -> pd.DataFrame:
-    """Rows of people who each keep their salary."""
+    """Rows of people who each keep their salary and a firm that is theirs alone."""
     rng = np.random.default_rng(seed)
     who = np.repeat(np.arange(num_people), rows_each)
     table = pd.DataFrame(
         {
             "salary": rng.gamma(4, 1000, num_people).round(2)[who],
+            "firm": np.array([f"firm {seed}-{n}" for n in range(num_people)], dtype=object)[who],
             "amount": rng.gamma(2, 40, len(who)).round(2),
             "kind": rng.choice(["card", "cash", "wire"], len(who)),
             ENTITY_COLUMN: who,
@@ -70,7 +76,7 @@ def test_training_rows_as_they_are_fail_both_checks(copied: Evaluation) -> None:
 
 def test_people_that_are_memorised_do_not_pass() -> None:
     train, holdout = people(80, 1), people(20, 2)
-    made = people(80, 3).assign(salary=train["salary"])  # new transactions of the same people
+    made = people(80, 3).assign(salary=train["salary"], firm=train["firm"])  # new transactions of the same people
     metrics = evaluate(train, holdout, made, ACCOUNTS, EvaluationConfig()).metrics
     assert metrics["privacy/dcr_share_closer_to_train_low"] > 0.8
 

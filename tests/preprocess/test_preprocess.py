@@ -362,3 +362,9 @@ def test_integers_that_a_model_will_round_are_exact_here_and_counted(run):
     result = run(rows, {"n": INTEGER, "code": code})
     assert result.table["n"].tolist() == result.table["code"].tolist() == large
     assert [column.get("beyond_exact") for column in result.profile["columns"]] == [2, None]
+
+
+def test_a_median_in_the_year_zero_is_the_first_day_of_the_year_one(run):
+    spec = ColumnSpec(type=ColumnType.date, nulls=NullPolicy.impute)
+    table = run([["k", "v"], ["1", "0000-01-01"], ["2", ""]], {"k": TEXT, "v": spec}).table
+    assert table["v"].astype(str).tolist()[1] == "0001-01-01"

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
@@ -180,7 +180,9 @@ def test_every_nasty_cell_is_read_alike_as_every_type(spark, bad_values):
     assert_same(spark, as_csv(rows), dataset, PreprocessConfig(bad_values=bad_values))
 
 
-@settings(max_examples=3, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=3, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+)
 @given(data=st.data())
 def test_messy_tables_are_the_same(spark, data):
     cell = st.sampled_from(NASTY) | st.text(max_size=4) | st.floats(allow_nan=False).map(repr) | st.integers().map(str)

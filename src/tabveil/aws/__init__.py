@@ -3,7 +3,7 @@
 - `session`: clients of one environment (region, retries, endpoint, credentials), and what is refused
 - `polling`: waiting for a job, cancelling it when we are stopped
 - `glue`, `macie`, `sagemaker`: one adapter per service; none asks where its endpoint is
-- `charges`, `cost`: what a run costs by list prices, after it and before it
+- `charges`: what a run's jobs and requests cost, by list prices
 - `stack`: the account's resources, up and down
 - `embedded`: the endpoint (moto and executors that really run the jobs)
 """

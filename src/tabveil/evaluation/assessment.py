@@ -22,7 +22,8 @@ from tabveil.evaluation.detection import c2st_auc
 from tabveil.evaluation.encoding import SharedEncoding, fit_encoding
 from tabveil.evaluation.frames import Int, is_numeric, plain, require_rows, sample_rows, stream
 from tabveil.evaluation.histograms import Histogram, histogram
-from tabveil.evaluation.privacy import Distances, Reference, distances, identical_metrics
+from tabveil.evaluation.neighbours import Reference
+from tabveil.evaluation.privacy import Distances, distances, identical_metrics
 from tabveil.evaluation.rare import RareGroups, rare_groups
 from tabveil.evaluation.shared import SharedScores, pair_counts, shared_scores, shuffled_codes
 from tabveil.evaluation.utility import (

@@ -18,15 +18,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.spatial.distance import cdist
 
-from tabveil.entities import Codes, num_entities
 from tabveil.evaluation.encoding import SharedEncoding, as_text
-from tabveil.evaluation.frames import Float, Int, numbers, sample_rows
+from tabveil.evaluation.frames import Float, sample_rows
+from tabveil.evaluation.neighbours import Reference, fit_space, nearest, nearest_sides
 
 MAX_ROWS = 2_000  # whose nearest real rows are looked up
-CHUNK_ROWS = 200
-TIE = 1e-9  # distances closer than this are equal
 CONFIDENCE_Z = 1.959964  # 95 %
 
 
@@ -40,7 +37,7 @@ class Distances:
         holdout_train: holdout rows to the training table; `holdout_second` to the nearest one of another entity.
         from_train: per synthetic row, the share of training rows among its nearest real rows (one, unless some are
             equally near), in [0, 1].
-        weights: per entity, how many synthetic rows have it as their nearest, ties divided, over all of them; sums to 1.
+        weights: share of the synthetic rows that each entity is nearest to, ties divided; sums to 1.
         chance: share of training entities among all entities, in (0, 1).
     """
 
@@ -72,24 +69,6 @@ class Distances:
         }
 
 
-@dataclass(frozen=True)
-class Reference:
-    """Real rows, and whose they are (None: each its own)."""
-
-    rows: pd.DataFrame
-    entities: Codes | None = None
-
-    @property
-    def owners(self) -> Codes:
-        """Entity of each row, int64 of shape (num_rows,)."""
-        return np.arange(len(self.rows)) if self.entities is None else self.entities
-
-    @property
-    def num_entities(self) -> int:
-        """How many entities there are."""
-        return num_entities(self.entities, len(self.rows))
-
-
 def distances(
     train: Reference, holdout: Reference, synthetic: pd.DataFrame, encoding: SharedEncoding, seed: int
 ) -> Distances:
@@ -98,14 +77,21 @@ def distances(
     A row's distance to another is the mean over columns of: the difference of their ranks in the training data
     (numbers, in [0, 1]), 0 or 1 (levels), and at least 1 where only one of the two is missing.
     """
-    space = _fit_space(train.rows, encoding)
-    reference, unseen = space.points(train.rows), space.points(holdout.rows)
+    space = fit_space(train.rows, encoding)
     made = space.points(sample_rows(synthetic, MAX_ROWS, seed, "dcr-synthetic"))
     fresh = space.points(sample_rows(holdout.rows, MAX_ROWS, seed, "dcr-holdout"))
-    known, new = _nearest(made, reference, train.owners), _nearest(made, unseen, holdout.owners)
-    between = _nearest(fresh, reference, train.owners)
-    near = _Ties(known, new, made)
-    return Distances()
+    sides = nearest_sides(made, train, holdout, space)
+    between = nearest(fresh, train, space)
+    return Distances(
+        synthetic_train=sides.train.first,
+        synthetic_second=sides.train.second,
+        synthetic_holdout=sides.holdout,
+        holdout_train=between.first,
+        holdout_second=between.second,
+        from_train=sides.from_train,
+        weights=sides.weights,
+        chance=train.num_entities / (train.num_entities + holdout.num_entities),
+    )
 
 
 def balanced(share: float, chance: float) -> float:
@@ -119,21 +105,16 @@ def balanced(share: float, chance: float) -> float:
     return copied / (copied + fresh)
 
 
-def effective_rows(nearest: Int, num_rows: int) -> float:
-    """How many independent rows `num_rows` are worth, at most that many: one over the sum of squared shares.
+def effective_rows(weights: Float) -> float:
+    """How many independent rows a share is worth that rests on these weights: one over the sum of their squares.
 
     Many synthetic rows may have one person's row as their nearest; which table that person was put in decides them all.
     (L. Kish, Survey Sampling, 1965: the effective size of a weighted sample.)
 
     Args:
-        nearest: whose the nearest real row is, of the rows without a tie, int64.
+        weights: share of the synthetic rows that each entity is nearest to; sums to 1.
     """
-    shares = np.unique(nearest, return_counts=True)[1] / num_rows
-    return min(1.0 / float((shares**2).sum()), float(num_rows)) if len(shares) else float(num_rows)
-
-
-def _tied(to_train: Float, to_holdout: Float) -> np.ndarray:
-    return np.isclose(to_train, to_holdout, rtol=0.0, atol=1e-9)
+    return 1.0 / float((weights**2).sum())
 
 
 def distance_ratio(nearest: Float, second: Float) -> Float:
@@ -171,85 +152,3 @@ def _row_hashes(table: pd.DataFrame) -> list[int]:
         elif rounded[name].dtype.kind == "O":
             rounded[name] = as_text(rounded[name]).fillna("\0")  # one hash for missing, whatever else is there
     return [int(value) for value in pd.util.hash_pandas_object(rounded, index=False)]
-
-
-@dataclass(frozen=True)
-class _Points:
-    """Rows as coordinates: ranks of numbers (missing: -1), codes of levels."""
-
-    ranks: Float
-    codes: Float
-
-    def __len__(self) -> int:
-        return len(self.ranks)
-
-
-@dataclass(frozen=True)
-class _Space:
-    """Where distances are measured: each number on the scale of its ranks in the training table."""
-
-    encoding: SharedEncoding
-    scales: dict[str, tuple[Float, Float]]
-
-    def points(self, table: pd.DataFrame) -> _Points:
-        numeric = [self._rank(table[c.name]) for c in self.encoding.columns if c.numeric]
-        levels = [_level_codes(table[c.name]) for c in self.encoding.columns if not c.numeric]
-        empty = np.empty((len(table), 0))
-        return _Points(np.column_stack(numeric) if numeric else empty, np.column_stack(levels) if levels else empty)
-
-    def _rank(self, series: pd.Series) -> Float:
-        values, (knots, ranks) = numbers(series), self.scales[str(series.name)]
-        if not knots.size:
-            return np.where(np.isnan(values), -1.0, 0.0)
-        return np.where(np.isnan(values), -1.0, np.interp(values, knots, ranks))
-
-
-def _level_codes(series: pd.Series) -> Float:
-    """A number per level, the same in every table.
-
-    No level is pooled with another: if levels that the training table lacks were all "other", a synthetic "other" would
-    be near the holdout only.
-    """
-    hashes: Float = pd.util.hash_array(as_text(series).fillna("\0").to_numpy(dtype=object)).astype("float64")
-    return hashes
-
-
-def _fit_space(train: pd.DataFrame, encoding: SharedEncoding) -> _Space:
-    return _Space(encoding, {c.name: _scale(numbers(train[c.name])) for c in encoding.columns if c.numeric})
-
-
-def _scale(values: Float) -> tuple[Float, Float]:
-    """Knots of the empirical distribution: percentiles, and the mean rank of each."""
-    present = values[~np.isnan(values)]
-    if not present.size:
-        return np.empty(0), np.empty(0)
-    levels = np.linspace(0, 1, 201)
-    knots, inverse = np.unique(np.quantile(present, levels), return_inverse=True)
-    return knots, np.bincount(inverse, weights=levels) / np.bincount(inverse)
-
-
-@dataclass(frozen=True)
-class _Nearest:
-    """Per row: distance to the nearest real row, whose it is, distance to the nearest one of somebody else."""
-
-    first: Float
-    owner: Int
-    second: Float
-
-
-def _nearest(rows: _Points, reference: _Points, owners: Codes) -> _Nearest:
-    num_ranks, num_codes = rows.ranks.shape[1], rows.codes.shape[1]
-    found: list[tuple[Float, Int, Float]] = []
-    for first in range(0, len(rows), CHUNK_ROWS):
-        part = slice(first, first + CHUNK_ROWS)
-        total = np.zeros((len(rows.ranks[part]), len(reference)))
-        if num_ranks:
-            total += cdist(rows.ranks[part], reference.ranks, "cityblock")
-        if num_codes:
-            total += num_codes * cdist(rows.codes[part], reference.codes, "hamming")
-        position = total.argmin(axis=1)
-        nearest, owner = total[np.arange(len(total)), position], owners[position]
-        total[owners[None, :] == owner[:, None]] = np.inf
-        found.append((nearest, owner, total.min(axis=1)))
-    distance, owner, second = (np.concatenate(part) for part in zip(*found, strict=True))
-    return _Nearest(distance / (num_ranks + num_codes), owner, second / (num_ranks + num_codes))

@@ -44,8 +44,8 @@ _BARE_PREFIXES = 20  # distinct first four digits that a column of bare phone nu
 def matches(values: pl.Series | pa.Array, pattern: str) -> Hits:
     r"""Which texts hold a match of a regex of RE2 (as Arrow has it).
 
-    ``\d``, ``\w``, ``\s`` and ``\b`` are ASCII there. ``\p{L}``, ``\p{Lu}`` and ``\p{M}`` stand for ASCII letters and any
-    other non-ASCII character: their exact classes take 30 ms to compile, once per call.
+    ``\d``, ``\w``, ``\s`` and ``\b`` are ASCII there. ``\p{L}``, ``\p{Lu}`` and ``\p{M}`` stand for ASCII letters and
+    any other non-ASCII character: their exact classes take 30 ms to compile, once per call.
     """
     texts = values.to_arrow() if isinstance(values, pl.Series) else values
     return np.asarray(pc.match_substring_regex(texts, _ascii(pattern)).to_numpy(zero_copy_only=False), dtype=bool)

@@ -141,7 +141,8 @@ def holds_name(text: str) -> bool:
 _FIRM = (
     r"\b(?:gmbh|ag|kg|kgaa|ohg|ohgaa|mbh|gbr|e\.?v|inc|llc|llp|ltd|limited|plc|corp|corporation|company|group|holding|"
     r"s\.?a|s\.?a\.?r\.?l|sarl|sas|sasu|s\.?l|s\.?l\.?u|s\.?r\.?l|spa|s\.?p\.?a|snc|bv|nv|ab|oy|a/s|stiftung|bank|partners|"
-    r"associates|sons|et fils|y asociados|hermanos|cong ty|tnhh|ctcp|doanh nghiep|hop tac xa|tap doan|ngan hang|pvt)\b|&|\bco\.|[a-z], [a-z]+ (?:and|und|et|y) [a-z]"
+    r"associates|sons|et fils|y asociados|hermanos|cong ty|tnhh|ctcp|doanh nghiep|hop tac xa|tap doan|"
+    r"ngan hang|pvt)\b|&|\bco\.|[a-z], [a-z]+ (?:and|und|et|y) [a-z]"
 )
 
 

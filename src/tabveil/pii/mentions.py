@@ -69,7 +69,8 @@ _CARD_WORDS = re.compile(
 _PHONE = re.compile(r"(?<![\w.,/@-])(?:\+|00|\()?\d[\d ()./-]{5,20}\d(?: ?(?:x|ext\.?) ?\d{1,6}\b)?(?![\w@-]|[.,]\d)")
 _PHONE_WORDS = re.compile(
     r"(?i)(?:\b(?:phone|telephone|tel|mobile|cell|call(?:ed|s)?|calling|reach(?:ed|able)?|dial|ring|text(?:ed)?|sms|fax|whatsapp|"
-    r"zalo|contact|new number|neue nummer|telefon\w*|handy|mobil\w*|anruf\w*|rufnummer|tél|portable|appel\w*|móvil|teléfono|llam\w+|"
+    r"zalo|contact|new number|neue nummer|telefon\w*|handy|mobil\w*|anruf\w*|rufnummer|tél|portable|appel\w*|"
+    r"móvil|teléfono|llam\w+|"
     r"sđt|sdt|điện thoại|dien thoai|gọi|goi|liên hệ|số máy)\b|☎|📞)[^\d+]{0,25}$"
 )
 _ID_TYPES: tuple[tuple[str, str], ...] = (  # words beside a number -> its type; first match counts
@@ -122,7 +123,8 @@ _STREET = re.compile(
     r"(?: (?:de|del|della|la|los|las|da|do))*(?: [A-ZÀ-Ý][\w'’.-]+){1,4},? (?:n[º°.]? ?)?\d{1,4}\b"
 )
 _STREET_FILTER = (  # lets pass whatever `_STREET` could match
-    r"\d{1,6}[A-Za-z]? (?:[NSEW]\.? )?(?:[A-Z][\w'.-]+ )+[A-Z]|(?i:straße|strasse|str\.|weg|allee|gasse|platz|damm|ufer|ring|"
+    r"\d{1,6}[A-Za-z]? (?:[NSEW]\.? )?(?:[A-Z][\w'.-]+ )+[A-Z]|(?i:straße|strasse|str\.|weg|allee|"
+    r"gasse|platz|damm|ufer|ring|"
     r"straat|laan)\s\d|(?i:đường|phố|ngõ|ngách|hẻm) |(?:rue|avenue|boulevard|chemin|impasse|allée|place|quai) |"
     r"(?i:\b(?:calle|avenida|avda|paseo|plaza|camino|ronda|via|viale|piazza|corso|rua)\b).*\d"
 )
@@ -328,12 +330,14 @@ MENTIONS: tuple[Mention, ...] = (
     Mention("EMAIL_ADDRESS", "@", _email, anywhere=True, needs=("@",), bounds=Bounds(size=(6, MOST))),
     Mention(
         "CREDENTIALS",
-        rf"{patterns.KEY_BEGIN}|PRIVATE KEY|(?i:passw|pwd|secret|api[_ -]?key|token|mật khẩu).{{0,5}}[:=]", _credentials,
+        rf"{patterns.KEY_BEGIN}|PRIVATE KEY|(?i:passw|pwd|secret|api[_ -]?key|token|mật khẩu).{{0,5}}[:=]",
+        _credentials,
         anywhere=True, bounds=Bounds(size=(10, MOST), letters=(4, MOST)),
     ),
     Mention(
         "BANK_ACCOUNT_NUMBER",
-        r"(?:^|[^\w-])[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]){11}|(?i:account|acct|a/c|konto|compte|cuenta|khoản|khoan|stk).{0,18}\d{2}",
+        r"(?:^|[^\w-])[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]){11}|"
+        r"(?i:account|acct|a/c|konto|compte|cuenta|khoản|khoan|stk).{0,18}\d{2}",
         _iban, anywhere=True, bounds=Bounds(size=(15, MOST), digits=(4, MOST), letters=(2, MOST)),
     ),
     Mention("CREDIT_CARD_NUMBER", r"\d(?:[ -]?\d){11}", _card, bounds=Bounds(digits=(12, MOST))),
@@ -345,7 +349,9 @@ MENTIONS: tuple[Mention, ...] = (
     Mention("GEO_COORDINATES", _POINT, _pattern("GEO_COORDINATES", _POINT, validators.coordinates), needs=(".",)),
     Mention("PHONE_NUMBER", r"\d[\d ()./-]{5,}\d", _phone, bounds=Bounds(digits=(7, MOST)), sieve=_phone_sieve),
     Mention("DATE_OF_BIRTH", r"(?i)born|dob|birth|geb|né|nacid|sinh", _born),
-    Mention("IP_ADDRESS", r"\d\.\d{1,3}\.", _pattern("IP_ADDRESS", r"(?:\d{1,3}\.){3}\d{1,3}", validators.ip), needs=(".",)),
+    Mention(
+        "IP_ADDRESS", r"\d\.\d{1,3}\.", _pattern("IP_ADDRESS", r"(?:\d{1,3}\.){3}\d{1,3}", validators.ip), needs=(".",)
+    ),
     Mention(
         "MAC_ADDRESS", r"[0-9A-Fa-f]{2}[:-][0-9A-Fa-f]{2}[:-]", _pattern("MAC_ADDRESS", patterns.MAC), anywhere=True,
         needs=(":", "-"), bounds=Bounds(size=(17, MOST)),

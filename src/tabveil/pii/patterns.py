@@ -12,7 +12,10 @@ COOKIE = (
     r"|[\w.-]{1,60}=[^;\s]{8,};.*(?i:httponly|samesite|max-age|secure).*"
 )
 MRZ = r"P[A-Z<][A-Z]{3}[A-Z0-9<]{39}(?:\s?[A-Z0-9<]{44})?"  # ICAO 9303, machine-readable zone of a passport
-_INDIAN_STATES = "AN|AP|AR|AS|BR|CG|CH|DD|DL|DN|GA|GJ|HP|HR|JH|JK|KA|KL|LA|LD|MH|ML|MN|MP|MZ|NL|OD|OR|PB|PY|RJ|SK|TG|TN|TR|TS|UA|UK|UP|WB"
+_INDIAN_STATES = (
+    "AN|AP|AR|AS|BR|CG|CH|DD|DL|DN|GA|GJ|HP|HR|JH|JK|"
+    "KA|KL|LA|LD|MH|ML|MN|MP|MZ|NL|OD|OR|PB|PY|RJ|SK|TG|TN|TR|TS|UA|UK|UP|WB"
+)
 UK_LICENCE = r"(?i)[A-Z9]{5}\d(?:[05][1-9]|[16][0-2])(?:[0-2]\d|3[01])\d[A-Z9]{2}[A-Z0-9][A-Z]{2}"
 INDIAN_LICENCE = rf"(?i:{_INDIAN_STATES})[ -]?\d{{2}}[ -]?(?:19|20)\d{{2}}[ -]?\d{{7}}"
 SERIAL = "[CFGHJKLMNPRTVWXYZcfghjklmnprtvwxyz0-9]{8}[0-9]?"

@@ -68,7 +68,8 @@ def card(text: str) -> bool:
 
 def luhn(text: str) -> bool:
     """Luhn check alone, for columns that say they hold card numbers."""
-    return bool(_luhn.is_valid(digits(text)))
+    number = digits(text)
+    return bool(_luhn.is_valid(number)) and set(number) != {"0"}
 
 
 def iban(text: str) -> bool:
@@ -118,7 +119,8 @@ def vn_tax_code(text: str) -> bool:
 
 def es_account(text: str) -> bool:
     """Spanish account number (CCC) with its check digits."""
-    return bool(_ccc.is_valid(digits(text)))
+    number = digits(text)
+    return bool(_ccc.is_valid(number)) and set(number) != {"0"}
 
 
 def vn_citizen_id(text: str) -> bool:

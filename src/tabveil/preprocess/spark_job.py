@@ -38,6 +38,8 @@ SETTINGS = {
 }
 FAILED = "the Spark job failed"
 _EPOCH = datetime.datetime(1970, 1, 1)
+_FIRST_SECOND = (datetime.datetime.min - _EPOCH).total_seconds()
+_LAST_SECOND = (datetime.datetime(9999, 12, 31) - _EPOCH).total_seconds()
 _SMALLEST_STEP = 1e-300  # below it, a range is no range: its thousandth is not a number one can divide by
 
 
@@ -105,7 +107,8 @@ def fit_ordered(ask: Ask, low: float, median: float, high: float) -> dict[str, A
 
 def _fill(ask: Ask, median: float, step: float) -> int | float | str:
     if ask.kind == MOMENT:
-        return (_EPOCH + datetime.timedelta(seconds=median)).date().isoformat()
+        seconds = min(max(median, _FIRST_SECOND), _LAST_SECOND)  # SQL knows the year 0, Python does not
+        return (_EPOCH + datetime.timedelta(seconds=seconds)).date().isoformat()
     value = round_to(median, step)
     low = ask.minimum if ask.minimum is not None else value
     high = ask.maximum if ask.maximum is not None else value

@@ -154,7 +154,7 @@ def test_a_run_above_the_limit_is_refused():
 
 def test_the_command_prints_the_estimate_and_refuses_above_the_limit(clone, run_in):
     (clone / "data" / "loans.csv").write_bytes(b"x" * 5_000_000)
-    command = [sys.executable, "-m", "tabveil.aws.cost", "dataset=loans", "environment=aws"]
+    command = [sys.executable, "-m", "tabveil.cost", "dataset=loans", "environment=aws"]
     shown = run_in(clone, *command)
     for expected in ("list prices of", "glue", "macie", "sagemaker", "total", "5,000,000 bytes"):
         assert expected in shown.stdout

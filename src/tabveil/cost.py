@@ -1,4 +1,4 @@
-"""``python -m tabveil.aws.cost dataset=loans environment=aws``: what a run is expected to cost, before it.
+"""``python -m tabveil.cost dataset=loans environment=aws``: what a run is expected to cost, before it.
 
 Sizes come from the dataset's seed file, else from the object in the landing bucket. How long the jobs take is assumed
 (the constants below), so beside the expected cost stands what the limits in conf/environment/ allow at most.
@@ -139,7 +139,7 @@ def require_affordable(environment: EnvironmentConfig, expected: Sequence[Expect
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line: prints the estimate; exit code 2 when it is above `environment.max_cost_usd`."""
-    parser = argparse.ArgumentParser(prog="python -m tabveil.aws.cost", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tabveil.cost", description=__doc__)
     parser.add_argument("overrides", nargs="*", metavar="key=value", help="e.g. dataset=loans environment=aws")
     asked = parser.parse_args(arguments).overrides
     with process_border():
