@@ -60,6 +60,7 @@ def test_compose_matches_the_md5_in_data_dvc(content):
         "size": len(content),
         "hash": "md5",
         "path": "data/loans.csv",
+        "push": False,  # a raw drop is not shared through a DVC remote
     }
 
 
