@@ -37,7 +37,7 @@ _VERHOEFF_P = np.array(
 _BEYOND = r"\x{80}-\x{10FFFF}"
 _LETTERS = {r"\p{L}": f"A-Za-z{_BEYOND}", r"\p{Lu}": f"A-Z{_BEYOND}", r"\p{M}": _BEYOND}
 _SECRET_CHARACTERS = 10
-_PROVINCES, _PROVINCES_OF = 3, 20
+_PROVINCES, _PROVINCES_OF = 3, 10
 _BARE_PREFIXES = 20  # distinct first four digits that a column of bare phone numbers has at least
 
 
@@ -312,8 +312,8 @@ def phone(values: pl.Series) -> Hits:
     home = ~abroad & ~other
     hits |= home & matches(text, f"^(?:{validators.NANP})$")
     zero = home & matches(text, r"^\(?0")
-    hits |= zero & ~plain & matches(number, _national(mobile=False))
-    return np.asarray(hits | (zero & plain & matches(number, _national(mobile=True))))
+    hits |= zero & ~plain & matches(number, validators.national(mobile=False))
+    return np.asarray(hits | (zero & plain & matches(number, validators.national(mobile=True))))
 
 
 def phone_digits(values: pl.Series) -> Hits:
@@ -327,7 +327,7 @@ def phone_bare(values: pl.Series) -> Hits:
 
     Ids in sequence share their first digits, phone numbers do not.
     """
-    american = matches(values, f"^(?:{_plan('US', ('fixed_line', 'mobile'))})$")
+    american = matches(values, f"^(?:{validators.plan('US', ('fixed_line', 'mobile'))})$")
     hits = max(
         (american, matches(values, _bare_mobile("VN")), matches(values, _bare_mobile("ES"))), key=np.count_nonzero
     )
@@ -336,29 +336,7 @@ def phone_bare(values: pl.Series) -> Hits:
 
 
 def _bare_mobile(region: str) -> str:
-    return f"^(?:{_plan(region, ('mobile',))})$"
-
-
-@lru_cache(maxsize=64)
-def _plan(region: str, kinds: tuple[str, ...]) -> str:
-    """Regex of the national numbers of a region, of some kinds."""
-    metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
-    described = (getattr(metadata, kind) for kind in kinds)
-    return "|".join(
-        desc.national_number_pattern for desc in described if desc is not None and desc.national_number_pattern
-    )
-
-
-@lru_cache(maxsize=2)
-def _national(*, mobile: bool) -> str:
-    """Regex of numbers with a leading 0, over the regions that write one (Italy's belongs to the number)."""
-    kinds = ("mobile",) if mobile else (
-        "fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost", "voip", "personal_number", "uan",
-    )  # fmt: skip
-    forms = [f"0(?:{_plan(region, kinds)})" for region in validators.LEADING_ZERO_REGIONS]
-    if not mobile:
-        forms.append(_plan("IT", ("fixed_line",)))
-    return f"^(?:{'|'.join(forms)})$"
+    return f"^(?:{validators.plan(region, ('mobile',))})$"
 
 
 @lru_cache(maxsize=1)

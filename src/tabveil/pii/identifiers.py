@@ -11,6 +11,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 
 
 class Category(str, Enum):
@@ -212,11 +213,14 @@ _OTHER_SUBJECT = re.compile(
 
 def fold(text: str) -> str:
     """Lower-case ASCII form: ``Họ và Tên -> ho va ten``, ``Straße -> strasse``."""
+    if text.isascii():
+        return text.lower()
     lowered = text.lower().replace("đ", "d").replace("ß", "ss").replace("ø", "o").replace("ł", "l")
     decomposed = unicodedata.normalize("NFKD", lowered)
     return "".join(c for c in decomposed if not unicodedata.combining(c))
 
 
+@lru_cache(maxsize=4096)
 def fold_header(header: str) -> str:
     """A column name as lower-case ASCII words joined by ``_``: ``E-Mail Adresse -> e_mail_adresse``."""
     split = _CAMEL.sub("_", header)
@@ -236,6 +240,7 @@ def header_names_other(header: str) -> bool:
     return bool(_OTHER_SUBJECT.search(fold_header(header)))
 
 
+@lru_cache(maxsize=16384)
 def header_announces(header: str, type_name: str) -> bool:
     """Whether a column name announces a kind of personal data (``card_number`` does, ``card_type`` does not)."""
     if header_names_other(header):

@@ -48,6 +48,7 @@ _ALSO_WORDS = _words(
     fields hill forest wood woods lake rivers stone glass cross temple ward guy drew mark bill will grant chip jean
     miles chance sales phone case bowl an in do to so ho north south east west new port bad saint st san santa la los"""
 )
+_INSTITUTIONS = re.compile(rf"\b(?:{'|'.join(sorted(_NOT_PEOPLE))})\b")
 _PLACE_WORDS = _words("north south east west new port lake fort mount saint st san santa bad los las ville")
 _TITLES = _words(
     """mr mrs ms miss dr prof univ herr frau hr fr dipl ing med mag m mme mlle monsieur madame sr sra srta don dona ong
@@ -115,8 +116,7 @@ def is_full_name(text: str, *, announced: bool = False) -> bool:
 
 def names_institution(text: str) -> bool:
     """Whether a well-known firm or place that reads like a person is written in the text."""
-    folded = f" {' '.join(_TOKEN.findall(fold(text)))} "
-    return any(f" {phrase} " in folded for phrase in _NOT_PEOPLE)
+    return bool(_INSTITUTIONS.search(" ".join(_TOKEN.findall(fold(text)))))
 
 
 def is_given_name(text: str) -> bool:

@@ -6,6 +6,7 @@ import ipaddress
 import math
 import re
 from collections import Counter
+from functools import lru_cache
 
 import phonenumbers
 from stdnum import iban as _iban
@@ -30,6 +31,7 @@ NOT_A_PHONE = (
     r"|(?:\d{4}[ -]){3}\d{1,4}|\d{3}[- ]\d{2}[- ]\d{4}"  # cards, SSNs
 )
 _NANP, _NOT_A_PHONE = re.compile(NANP), re.compile(NOT_A_PHONE)
+_EXTENSION = r"(?i) ?(?:x|ext\.?) ?\d{1,6}$"
 _LEAST_ABROAD = 12  # digits without any separator that begin with 00; shorter ones are zero-padded ids
 LEADING_ZERO_REGIONS = ("VN", "DE", "GB", "FR", "IN", "NL", "CH", "AT", "AU")
 # issuer identification ranges (ISO/IEC 7812): first digits as numbers, and the lengths the issuer uses
@@ -153,9 +155,34 @@ def phone(text: str) -> bool:
         return True
     if not text.lstrip("(").startswith("0"):
         return False
-    if not text.isdigit() and _is_valid(text, "IT", plain=False):
-        return True
-    return any(_is_valid(text, region, plain=text.isdigit()) for region in LEADING_ZERO_REGIONS)
+    return bool(_home(text.isdigit()).match(digits(re.sub(_EXTENSION, "", text))))
+
+
+@lru_cache(maxsize=2)
+def _home(mobile: bool) -> re.Pattern[str]:
+    return re.compile(national(mobile=mobile))
+
+
+@lru_cache(maxsize=64)
+def plan(region: str, kinds: tuple[str, ...]) -> str:
+    """Regex of the national numbers of a region, of some kinds."""
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region(region)
+    described = (getattr(metadata, kind) for kind in kinds)
+    return "|".join(
+        desc.national_number_pattern for desc in described if desc is not None and desc.national_number_pattern
+    )
+
+
+@lru_cache(maxsize=2)
+def national(*, mobile: bool) -> str:
+    """Regex of numbers with a leading 0, over the regions that write one (Italy's belongs to the number)."""
+    kinds = ("mobile",) if mobile else (
+        "fixed_line", "mobile", "toll_free", "premium_rate", "shared_cost", "voip", "personal_number", "uan",
+    )  # fmt: skip
+    forms = [f"0(?:{plan(region, kinds)})" for region in LEADING_ZERO_REGIONS]
+    if not mobile:
+        forms.append(plan("IT", ("fixed_line",)))
+    return f"^(?:{'|'.join(forms)})$"
 
 
 def phone_digits(text: str) -> bool:
@@ -171,17 +198,6 @@ def _is_possible(text: str) -> bool:
         return False
     possible = phonenumbers.is_possible_number_with_reason(number)
     return possible == phonenumbers.ValidationResult.IS_POSSIBLE or phonenumbers.is_valid_number(number)
-
-
-def _is_valid(text: str, region: str, *, plain: bool) -> bool:
-    """Valid in a region; digits without any separator must be a mobile number there (zero-padded ids are not)."""
-    try:
-        number = phonenumbers.parse(text, region)
-    except phonenumbers.NumberParseException:
-        return False
-    if not phonenumbers.is_valid_number(number):
-        return False
-    return not plain or phonenumbers.number_type(number) == phonenumbers.PhoneNumberType.MOBILE
 
 
 def secret(text: str) -> bool:
