@@ -96,8 +96,13 @@ def speed(part: str, num_rows: int, repeat: int = 3) -> dict[str, float]:
             scan_table(data, timeout_seconds=600)
         seconds.append(time.perf_counter() - started)
         cpu.append(time.process_time() - used)
-    return {"cells": cells, "seconds": round(min(seconds), 3), "cpu_seconds": round(min(cpu), 3),
-            "cells_per_second": round(cells / min(seconds)), "cells_per_cpu_second": round(cells / min(cpu))}  # fmt: skip
+    return {
+        "cells": cells,
+        "seconds": round(min(seconds), 3),
+        "cpu_seconds": round(min(cpu), 3),
+        "cells_per_second": round(cells / min(seconds)),
+        "cells_per_cpu_second": round(cells / min(cpu)),
+    }
 
 
 def main() -> None:

@@ -147,8 +147,8 @@ def check_k(report: KAnonymity, min_k: int | None) -> None:
     shown = "; ".join(f"{' + '.join(c.columns)}: smallest group {c.min_group_rows}" for c in worst)
     raise PolicyViolationError(
         f"every combination of {', '.join(report.columns)} must be shared by at least {min_k} people (pii.min_k; a row "
-        f"is one where there is no entity key), however the smallest group has {report.full.min_group_rows}: generalise "
-        f"or drop some of these columns, or lower pii.min_k{f' ({shown})' if shown else ''}"
+        f"is one where there is no entity key), however the smallest group has {report.full.min_group_rows}: "
+        f"generalise or drop some of these columns, or lower pii.min_k{f' ({shown})' if shown else ''}"
     )
 
 
