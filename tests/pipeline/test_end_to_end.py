@@ -346,3 +346,26 @@ def test_the_report_draws_its_charts_and_asks_the_network_for_nothing(project: P
     text = page.inner_text("body")
     assert "balance" in text
     assert [email for email in EMAILS if email in text] == []
+
+
+def test_the_embedded_aws_path_gives_the_same_tables_model_and_verdict(project: Path, run_in):
+    """Glue, Macie and SageMaker through boto3 instead of DuckDB, the local scanner alone and training in process."""
+    local = evidence(project)
+    said = run_in(project, "make", "run", "ENVIRONMENT=embedded").stdout
+    assert "gate passed" in said
+    assert evidence(project) == local
+    made = Artifacts(project / "artifacts")
+    assert json.loads(made.run.read_text())["training"]["by"] == "sagemaker"
+    assert json.loads(made.findings.read_text())["macie"]
+    charged = {path.stem for path in (project / ".tabveil" / "costs").glob("*.json")}
+    assert {"preprocess", "verify", "train"} <= charged
+
+
+def evidence(folder: Path) -> dict[str, object]:
+    """What must not depend on where a run took place: digests of tables and model, and what the gate measured."""
+    made = Artifacts(folder / "artifacts")
+    files = (made.table, made.quarantine, made.train_data, made.holdout_data, made.synthetic_csv)
+    weights = made.model / "weights.safetensors"
+    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in (*files, weights)}
+    gate = json.loads(made.gate.read_text())
+    return {**digests, "checks": gate["checks"], "passed": gate["passed"]}
