@@ -1,0 +1,85 @@
+"""The group `synthesizer`: one dataclass per kind of model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tabveil.config.checks import check_positive, check_range
+
+
+@dataclass
+class SynthesizerConfig:
+    """What every synthesizer has. `name` picks the class."""
+
+    name: str = "???"
+    seed: int = 0
+    num_threads: int = 2
+    min_rows: int = 200  # fewer training rows than this are refused
+
+    def __post_init__(self) -> None:
+        check_range("synthesizer.seed", self.seed, 0, 2**31 - 1, "integer")
+        check_range("synthesizer.num_threads", self.num_threads, 1, 256, "integer")
+        check_range("synthesizer.min_rows", self.min_rows, 20, 10**9, "integer")
+
+
+@dataclass
+class TVAEConfig(SynthesizerConfig):
+    """TabVeil's TVAE (`tabveil.synthesizers.tvae`)."""
+
+    name: str = "tvae"
+    max_steps: int = 800
+    full_budget_rows: int = 20_000  # smaller tables get max_steps * sqrt(rows / full_budget_rows) steps
+    batch_size: int = 512
+    learning_rate: float = 4e-3
+    beta: float = 1.0  # weight of the KL term
+    beta_warmup_fraction: float = 0.2
+    latent_dim: int = 32
+    encoder_dim: int = 256
+    decoder_dim: int = 256
+    dropout: float = 0.25
+    weight_decay: float = 1.0  # on the autoregressive matrices
+    ema_decay: float = 0.99
+    validation_fraction: float = 0.1
+    patience: int = 6  # validation checks without improvement before training stops
+    validate_every: int = 50  # steps
+    max_bins: int = 64
+    min_bin_rows: int = 50
+    spike_fraction: float = 0.004
+    min_spike_rows: int = 10
+    rare_threshold: int = 8  # k: a category of fewer entities never leaves the tokeniser; extremes cut at the k-th one
+    max_categories: int = 1000
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("max_steps", "batch_size", "learning_rate", "latent_dim", "encoder_dim", "decoder_dim"):
+            check_positive(f"synthesizer.{name}", getattr(self, name))
+        for name in ("patience", "validate_every", "max_bins", "min_bin_rows", "max_categories", "full_budget_rows"):
+            check_positive(f"synthesizer.{name}", getattr(self, name))
+        for name in ("beta_warmup_fraction", "spike_fraction"):
+            check_range(f"synthesizer.{name}", getattr(self, name), 0, 1)
+        check_range("synthesizer.validation_fraction", self.validation_fraction, 0.01, 0.5)
+        check_range("synthesizer.dropout", self.dropout, 0, 0.9)
+        check_range("synthesizer.ema_decay", self.ema_decay, 0, 0.99999)
+        check_range("synthesizer.beta", self.beta, 0, 100)
+        check_range("synthesizer.weight_decay", self.weight_decay, 0, 10)
+        for name in ("rare_threshold", "min_spike_rows"):
+            check_range(f"synthesizer.{name}", getattr(self, name), 2, 10**6, "integer")
+
+
+@dataclass
+class SDVConfig(SynthesizerConfig):
+    """An SDV baseline; `epochs` is ignored by the Gaussian copula."""
+
+    epochs: int = 300
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_range("synthesizer.epochs", self.epochs, 1, 10**5, "integer")
+
+
+SYNTHESIZER_CONFIGS: dict[str, type[SynthesizerConfig]] = {
+    "tvae": TVAEConfig,
+    "sdv_tvae": SDVConfig,
+    "sdv_ctgan": SDVConfig,
+    "sdv_gaussian_copula": SDVConfig,
+}
