@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tabveil import cost
 from tabveil.artifacts import Artifacts, write_json
-from tabveil.aws import charges, cost
+from tabveil.aws import charges
 from tabveil.aws.charges import Charge, by_service, cost_metrics, forget, record, recorded
 from tabveil.config import EnvironmentConfig, GlueConfig, PricesConfig, SageMakerConfig
 from tabveil.errors import ArtifactError, ConfigError, CostError

@@ -17,7 +17,6 @@ from tabveil.provenance import sha256_of
 from tabveil.schema import DEFAULT_SDTYPE, Column, ColumnType, Metadata, canonical
 from tabveil.stages import train
 from tabveil.stages.app import compose_config
-from tabveil.stages.inputs import scanned_files
 from tabveil.tracking import Tracker
 from tabveil.training import fit_file
 
@@ -45,7 +44,7 @@ def artifacts(project: Path) -> Artifacts:
     write_parquet(made.holdout_data, canonical(table[200:], METADATA))
     write_parquet(made.identity_digests, pd.DataFrame({"column": [], "digest": []}))
     write_text(made.metadata, METADATA.to_json())
-    scanned = {path.name: sha256_of(path) for path in scanned_files(made)}
+    scanned = {path.name: sha256_of(path) for path in made.scanned_files()}
     write_json(made.findings, {"after": {"complete": True}, "scanned": scanned})
     write_text(made.model / "old.json", "{}")
     return made
