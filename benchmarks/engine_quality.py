@@ -65,6 +65,13 @@ def folder_table(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, Metadata]:
     return split(frames[0], frames[1], describe(pd.concat(frames), categories, ()))
 
 
+def load_table(name: str) -> tuple[pd.DataFrame, pd.DataFrame, Metadata]:
+    """Train, holdout and metadata of ``loans``, ``loans_with_title`` or a folder of BENCH_DATA."""
+    if name.startswith("loans"):
+        return loans(with_title=name == "loans_with_title")
+    return folder_table(Path(os.environ["BENCH_DATA"]) / name)
+
+
 def describe(table: pd.DataFrame, categories: set[str], constraints: tuple[ConstraintSpec, ...]) -> Metadata:
     """Metadata from dtypes and the declared categories."""
     columns = []
@@ -153,10 +160,7 @@ def main() -> None:
     asked = parser.parse_args()
     print(HEADER + "\n" + "|---" * HEADER.count(" | ") + "|---|")
     for name in asked.tables:
-        if name.startswith("loans"):
-            loaded = loans(with_title=name == "loans_with_title")
-        else:
-            loaded = folder_table(Path(os.environ["BENCH_DATA"]) / name)
+        loaded = load_table(name)
         for seed in asked.seeds:
             print(measure(name, *loaded, settings(asked.set, seed)), flush=True)
 
