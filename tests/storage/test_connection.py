@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tabveil.config import ColumnSpec, DatasetConfig, EnvironmentConfig, SourceConfig
+from tabveil.config import DatasetConfig, EnvironmentConfig, SourceConfig
 from tabveil.errors import ArtifactError, ConfigError, ObjectNotFoundError, StorageError
+from tabveil.schema import ColumnSpec
 from tabveil.storage import connect, seed_landing
 from tabveil.storage.connection import is_loopback
 
