@@ -120,4 +120,4 @@ lock:  ## resolve pyproject.toml anew into requirements.lock
 	rm requirements.tmp
 
 clean:  ## remove what runs made (keeps data/, mlruns/ and the environment)
-	rm -rf artifacts multirun .tabveil/s3 .tabveil/timings .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf artifacts multirun .tabveil/s3 .tabveil/aws .tabveil/costs .tabveil/timings .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
