@@ -101,7 +101,8 @@ def test_without_an_endpoint_nothing_is_advised_that_does_not_exist(tmp_path, re
 
 
 def test_the_aws_environment_may_talk_to_aws(tmp_path, monkeypatch):
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")  # tests must not
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDREALISH")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     environment = EnvironmentConfig(name="aws", embedded_s3=False, region="eu-west-1")
     with connect(environment, tmp_path) as store:
         assert store.endpoint_url == "https://s3.eu-west-1.amazonaws.com"
@@ -181,3 +182,27 @@ def test_seed_landing_without_a_seed_file_does_nothing(store, tmp_path):
 def test_seed_landing_says_how_to_get_the_file(store, tmp_path):
     with pytest.raises(ArtifactError, match=r"make data.*copy your table to data/table\.csv"):
         seed_landing(store, EnvironmentConfig(), dataset(), tmp_path)
+
+
+def test_the_account_is_not_asked_with_the_credentials_of_a_test_double(tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
+    environment = EnvironmentConfig(name="aws", embedded_s3=False)
+    with pytest.raises(ConfigError, match="is a dummy"), connect(environment, tmp_path):
+        pass
+
+
+def test_the_account_is_not_asked_without_credentials(tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")  # tests must not
+    environment = EnvironmentConfig(name="aws", embedded_s3=False)
+    with pytest.raises(ConfigError, match="none were found"), connect(environment, tmp_path):
+        pass
+
+
+def test_the_environment_aws_has_no_endpoint_on_this_machine(tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDREALISH")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", "http://127.0.0.1:9")
+    environment = EnvironmentConfig(name="aws", embedded_s3=False)
+    with pytest.raises(ConfigError, match="must not have an endpoint on this machine"), connect(environment, tmp_path):
+        pass

@@ -12,26 +12,21 @@ from pathlib import Path
 from typing import Any
 
 import boto3
-from botocore.exceptions import BotoCoreError
 
 from tabveil.aws.embedded.process import EmbeddedAWS
 from tabveil.aws.failures import aws_border
 from tabveil.config import EnvironmentConfig
-from tabveil.errors import ConfigError
 from tabveil.storage import S3Store, connect
 from tabveil.storage.connection import (
-    AWS_ENVIRONMENT,
     EMBEDDED_FOLDER,
     client_settings,
-    is_loopback,
+    own_session,
     refuse_foreign,
     without_aws_settings,
-    without_instance_metadata,
 )
 from tabveil.storage.server_state import load_credentials
 
 AWS_FOLDER = Path(".tabveil") / "aws"
-DUMMY_KEYS = {"test", "testing", "dummy", "fake", "foo", "mock_access_key", "akiaiosfodnn7example"}
 
 
 @dataclass(frozen=True)
@@ -86,7 +81,7 @@ def connect_aws(environment: EnvironmentConfig, root: Path) -> Iterator[AWS]:
     """
     with connect(environment, root) as store:
         if not environment.embedded_aws:
-            yield AWS(environment, store, _own_session(environment), None)
+            yield AWS(environment, store, own_session(environment), None)
             return
         credentials = load_credentials(root / EMBEDDED_FOLDER / "credentials.json")
         with EmbeddedAWS(root / AWS_FOLDER, root, store.endpoint_url, credentials, environment.region) as url:
@@ -97,24 +92,3 @@ def connect_aws(environment: EnvironmentConfig, root: Path) -> Iterator[AWS]:
                     region_name=environment.region,
                 )
             yield AWS(environment, store, session, url)
-
-
-def _own_session(environment: EnvironmentConfig) -> boto3.Session:
-    try:
-        with without_instance_metadata(environment.name):
-            session = boto3.Session(region_name=environment.region)
-            credentials = session.get_credentials()
-    except BotoCoreError as err:
-        raise ConfigError(f"boto3 cannot be set up for environment '{environment.name}': {err}; check AWS_*") from err
-    if environment.name == AWS_ENVIRONMENT:
-        if credentials is None:
-            raise ConfigError(
-                "environment 'aws' needs credentials, however none were found: log in, or set AWS_PROFILE"
-            )
-        if str(credentials.access_key).lower() in DUMMY_KEYS:
-            raise ConfigError(
-                "environment 'aws' needs real credentials, however AWS_ACCESS_KEY_ID is a dummy: unset it"
-            )
-        if environment.endpoint_url and is_loopback(environment.endpoint_url):
-            raise ConfigError("environment 'aws' must not have an endpoint on this machine: unset endpoint_url")
-    return session

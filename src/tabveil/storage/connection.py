@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import logging
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ EMBEDDED_FOLDER = Path(".tabveil") / "s3"
 CONNECT_TIMEOUT_SECONDS = 5
 READ_TIMEOUT_SECONDS = 60
 ATTEMPTS = 4
+DUMMY_KEYS = {"test", "testing", "dummy", "fake", "foo", "mock_access_key", "akiaiosfodnn7example"}
 NO_METADATA = "AWS_EC2_METADATA_DISABLED"
 
 
@@ -39,7 +41,8 @@ def connect(environment: EnvironmentConfig, root: Path) -> Iterator[S3Store]:
     finds (AWS_ENDPOINT_URL_S3, a profile), else AWS.
 
     Raises:
-        ConfigError: an endpoint that is not loopback outside the environment 'aws'; a broken AWS profile.
+        ConfigError: an endpoint that is not loopback outside the environment 'aws', and the reverse; a broken AWS
+            profile; no credentials, or a test double's, in 'aws'.
         ServerError: the embedded server does not start, or another process keeps it.
     """
     if environment.embedded_s3:
@@ -115,16 +118,41 @@ def _embedded_client(endpoint: Endpoint, region: str) -> Any:
 
 
 def _configured_client(environment: EnvironmentConfig) -> Any:
+    session, named = own_session(environment), environment.endpoint_url
     try:
         with without_instance_metadata(environment.name):
-            session = boto3.Session(region_name=environment.region)
-            named = environment.endpoint_url
             resolved = named or session.client("s3").meta.endpoint_url  # a variable or a profile may name loopback
             return session.client("s3", endpoint_url=named, config=client_settings(resolved))
     except (BotoCoreError, ValueError) as err:
-        raise ConfigError(
-            f"boto3 cannot be set up for environment '{environment.name}': {err}; check AWS_* and the profile"
-        ) from err
+        raise _cannot_set_up(environment, err) from err
+
+
+def own_session(environment: EnvironmentConfig) -> boto3.Session:
+    """The caller's own AWS session: their variables, profile and region.
+
+    Raises:
+        ConfigError: a broken profile; in the environment 'aws', no credentials or a test double's.
+    """
+    logging.getLogger("botocore.credentials").setLevel(logging.WARNING)  # it tells at INFO where it found them
+    try:
+        with without_instance_metadata(environment.name):
+            session = boto3.Session(region_name=environment.region)
+            credentials = session.get_credentials()
+    except (BotoCoreError, ValueError) as err:
+        raise _cannot_set_up(environment, err) from err
+    if environment.name != AWS_ENVIRONMENT:
+        return session
+    if credentials is None:
+        raise ConfigError("environment 'aws' needs credentials, however none were found: log in, or set AWS_PROFILE")
+    if str(credentials.access_key).lower() in DUMMY_KEYS:
+        raise ConfigError("environment 'aws' needs real credentials, however AWS_ACCESS_KEY_ID is a dummy: unset it")
+    return session
+
+
+def _cannot_set_up(environment: EnvironmentConfig, err: Exception) -> ConfigError:
+    return ConfigError(
+        f"boto3 cannot be set up for environment '{environment.name}': {err}; check AWS_* and the profile"
+    )
 
 
 def client_settings(url: str) -> BotoConfig:
@@ -144,11 +172,16 @@ def client_settings(url: str) -> BotoConfig:
 
 
 def refuse_foreign(url: str, name: str) -> None:
-    """Let only the environment 'aws' talk to another machine.
+    """Let the environment 'aws', and no other one, talk to another machine.
 
     Raises:
-        ConfigError: the endpoint `url` of environment `name` is elsewhere.
+        ConfigError: the endpoint `url` of environment `name` is elsewhere; or that of 'aws' is on this machine.
     """
+    if name == AWS_ENVIRONMENT and is_loopback(url):
+        raise ConfigError(
+            "environment 'aws' must not have an endpoint on this machine, however it has: unset "
+            "environment.endpoint_url and AWS_ENDPOINT_URL*, or choose environment=embedded"
+        )
     if name != AWS_ENVIRONMENT and not is_loopback(url):
         raise ConfigError(
             f"environment '{name}' may talk to this machine only, however its endpoint is {urlsplit(url).hostname}: "
