@@ -14,7 +14,7 @@ import pytest
 
 from tabveil.config import EnvironmentConfig
 from tabveil.errors import ObjectNotFoundError, ServerError, StorageError
-from tabveil.storage import connect, embedded
+from tabveil.storage import connect, embedded, guarded
 from tabveil.storage.embedded import EmbeddedS3, find_weed, free_ports
 from tabveil.storage.server_state import load_credentials
 from tabveil.storage.stale import end_stale_server
@@ -245,7 +245,7 @@ def test_a_server_that_hangs_is_given_up_and_ended(tmp_path, monkeypatch):
     monkeypatch.setattr(embedded, "find_weed", lambda: silent)
     monkeypatch.setattr(embedded, "START_SECONDS", 0.3)
     monkeypatch.setattr(embedded, "START_ATTEMPTS", 1)
-    monkeypatch.setattr(embedded, "STOP_SECONDS", 0.5)
+    monkeypatch.setattr(guarded, "STOP_SECONDS", 0.5)
     with pytest.raises(ServerError, match="not up after"):
         EmbeddedS3(tmp_path / "s3", 1).__enter__()
 

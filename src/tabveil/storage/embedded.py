@@ -13,13 +13,10 @@ from __future__ import annotations
 import contextlib
 import http.client
 import importlib.metadata
-import json
 import os
 import secrets
 import shutil
 import socket
-import subprocess
-import sys
 import sysconfig
 import time
 from dataclasses import dataclass
@@ -28,7 +25,7 @@ from types import TracebackType
 
 from tabveil.artifacts import to_json
 from tabveil.errors import ServerError
-from tabveil.storage import guardian
+from tabveil.storage.guarded import GuardedProcess
 from tabveil.storage.server_lock import ServerLock
 from tabveil.storage.server_state import Credentials, load_credentials, private_folder, write_private
 from tabveil.storage.stale import end_stale_server, sockets
@@ -37,9 +34,7 @@ HOST = "127.0.0.1"
 START_SECONDS = 60.0
 START_ATTEMPTS = 3  # a free port may be taken by someone else before the server has it
 POLL_SECONDS = 0.05
-STOP_SECONDS = guardian.STOP_SECONDS + 5
 GRPC_OFFSET = 10_000  # the server's own worker looks for the admin gRPC port there
-LOG_TAIL_LINES = 4
 PORT_OPTIONS = (
     "s3.port",
     "s3.port.grpc",
@@ -75,14 +70,14 @@ class EmbeddedS3:
     def __init__(self, folder: Path, wait_seconds: float) -> None:
         self._folder = folder.resolve()
         self._lock = ServerLock(self._folder, wait_seconds)
-        self._guardian: subprocess.Popen[bytes] | None = None
+        self._server = GuardedProcess(self._folder, self._folder / "server.log")
         self._ports: dict[str, int] = {}
 
     def __enter__(self) -> Endpoint:
         private_folder(self._folder)
         self._lock.acquire()
         try:
-            end_stale_server(self._record, self._data)
+            end_stale_server(self._server.record, self._data)
             credentials = self._prepare()
             self._start_somewhere()
         except BaseException:
@@ -102,14 +97,6 @@ class EmbeddedS3:
     @property
     def _data(self) -> Path:
         return self._folder / "data"
-
-    @property
-    def _record(self) -> Path:
-        return self._folder / "server.json"
-
-    @property
-    def _log(self) -> Path:
-        return self._folder / "server.log"
 
     def _prepare(self) -> Credentials:
         """Data folder, credentials and the server's configuration files."""
@@ -137,19 +124,11 @@ class EmbeddedS3:
 
     def _launch(self) -> None:
         ports = [port for name, port in self._ports.items() if name.endswith(".grpc")]
-        leftovers = json.dumps(sockets(self._folder, ports))
-        command = [str(self._record), leftovers, str(find_weed()), *self._options()]
-        with self._log.open("wb") as log:
-            self._log.chmod(0o600)
-            self._guardian = subprocess.Popen(
-                [sys.executable, "-I", "-S", guardian.__file__, *command],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=self._folder,  # where the server looks for security.toml
-                env={"HOME": str(self._folder), "TMPDIR": str(self._folder), "PATH": os.defpath},
-                start_new_session=True,  # Ctrl-C reaches the stage, which then stops the server in order
-            )
+        self._server.start(
+            [str(find_weed()), *self._options()],
+            {"HOME": str(self._folder), "TMPDIR": str(self._folder), "PATH": os.defpath},
+            sockets(self._folder, ports),
+        )
 
     def _options(self) -> list[str]:
         settings = {
@@ -176,30 +155,18 @@ class EmbeddedS3:
     def _wait_until_healthy(self) -> None:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            if self._guardian is None or self._guardian.poll() is not None:
-                raise ServerError(f"the embedded S3 server ended while it started: {self._log_tail()}")
+            if not self._server.is_running:
+                raise ServerError(f"the embedded S3 server ended while it started: {self._server.log_tail()}")
             if _is_healthy(self._ports["s3.port"]):
                 return
             time.sleep(POLL_SECONDS)
-        raise ServerError(f"the embedded S3 server was not up after {START_SECONDS:.0f} s: {self._log_tail()}")
+        raise ServerError(f"the embedded S3 server was not up after {START_SECONDS:.0f} s: {self._server.log_tail()}")
 
     def _stop(self) -> None:
-        """Let the guardian end the server; then make sure that neither is left."""
-        running, self._guardian = self._guardian, None
-        if running is not None and running.stdin is not None:
-            with contextlib.suppress(BrokenPipeError):
-                running.stdin.close()
-            try:
-                running.wait(STOP_SECONDS)
-            except subprocess.TimeoutExpired:
-                running.kill()
-                running.wait()
-            end_stale_server(self._record, self._data)
-
-    def _log_tail(self) -> str:
-        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
-        tail = " | ".join(line.strip() for line in lines[-LOG_TAIL_LINES:] if line.strip())
-        return f"{tail or 'its log is empty'} (see {self._log})"
+        """End the server, and make sure that neither it nor its guardian is left."""
+        if self._server.was_started:
+            self._server.stop()
+            end_stale_server(self._server.record, self._data)
 
 
 def find_weed() -> Path:

@@ -6,24 +6,20 @@ It runs under the guardian that also keeps the embedded S3 server, so that it ne
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
 from types import TracebackType
 
 from tabveil.errors import ServerError
-from tabveil.storage import guardian
+from tabveil.storage.guarded import GuardedProcess
 from tabveil.storage.server_state import Credentials, private_folder
 
 HOST = "127.0.0.1"
 START_SECONDS = 60.0
-STOP_SECONDS = guardian.STOP_SECONDS + 5
 POLL_SECONDS = 0.05
-LOG_TAIL_LINES = 4
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "JAVA_HOME", "PYTHONPATH", "VIRTUAL_ENV")
 
 
@@ -47,7 +43,7 @@ class EmbeddedAWS:
         self._s3_endpoint = s3_endpoint
         self._credentials = credentials
         self._region = region
-        self._guardian: subprocess.Popen[bytes] | None = None
+        self._server = GuardedProcess(self._folder, self._folder / "endpoint.log")
 
     def __enter__(self) -> str:
         private_folder(self._folder)
@@ -56,25 +52,20 @@ class EmbeddedAWS:
             self._launch()
             return f"http://{HOST}:{self._wait_for_port()}"
         except BaseException:
-            self._stop()
+            self._server.stop()
             raise
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._stop()
+        self._server.stop()
 
     @property
     def _state(self) -> Path:
         return self._folder / "endpoint.json"
 
-    @property
-    def _log(self) -> Path:
-        return self._folder / "endpoint.log"
-
     def _launch(self) -> None:
         server = [sys.executable, "-m", "tabveil.aws.embedded.server", str(self._folder)]
-        record = str(self._folder / "server.json")
         environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
         environment |= {
             "AWS_ACCESS_KEY_ID": self._credentials.access_key,
@@ -85,41 +76,16 @@ class EmbeddedAWS:
             "AWS_DEFAULT_REGION": self._region,
             "TABVEIL_ROOT": str(self._project),
         }
-        with self._log.open("wb") as log:
-            self._log.chmod(0o600)
-            self._guardian = subprocess.Popen(
-                [sys.executable, "-I", "-S", guardian.__file__, record, json.dumps([str(self._state)]), *server],
-                stdin=subprocess.PIPE,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                cwd=self._folder,
-                env=environment,
-                start_new_session=True,  # Ctrl-C reaches the stage, which then cancels its job and stops the endpoint
-            )
+        self._server.start(server, environment, [str(self._state)])
 
     def _wait_for_port(self) -> int:
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            if self._guardian is None or self._guardian.poll() is not None:
-                raise ServerError(f"the embedded AWS endpoint ended while it started: {self._log_tail()}")
+            if not self._server.is_running:
+                raise ServerError(f"the embedded AWS endpoint ended while it started: {self._server.log_tail()}")
             if self._state.exists():
                 return int(json.loads(self._state.read_text(encoding="utf-8"))["port"])
             time.sleep(POLL_SECONDS)
-        raise ServerError(f"the embedded AWS endpoint was not up after {START_SECONDS:.0f} s: {self._log_tail()}")
-
-    def _stop(self) -> None:
-        running, self._guardian = self._guardian, None
-        if running is None or running.stdin is None:
-            return
-        with contextlib.suppress(BrokenPipeError):
-            running.stdin.close()
-        try:
-            running.wait(STOP_SECONDS)
-        except subprocess.TimeoutExpired:
-            running.kill()
-            running.wait()
-
-    def _log_tail(self) -> str:
-        lines = self._log.read_text(encoding="utf-8", errors="replace").splitlines()
-        tail = " | ".join(line.strip() for line in lines[-LOG_TAIL_LINES:] if line.strip())
-        return f"{tail or 'its log is empty'} (see {self._log})"
+        raise ServerError(
+            f"the embedded AWS endpoint was not up after {START_SECONDS:.0f} s: {self._server.log_tail()}"
+        )
