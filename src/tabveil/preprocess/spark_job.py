@@ -219,7 +219,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--output", required=True)
     known, _ = parser.parse_known_args(arguments)
     spark = SparkSession.builder.appName("tabveil-preprocess").getOrCreate()
-    spark.sparkContext.setLogLevel("ERROR")
+    spark.sparkContext.setLogLevel("OFF")  # Spark's own error lines quote values; `_kind` says what happened
     try:
         run_job(spark, known.input.rstrip("/"), known.output.rstrip("/"))
     except (java_error, PySparkException) as err:
