@@ -1,6 +1,6 @@
 """Precision, recall and speed of the PII scanner on labelled tables; prints a Markdown table, writes JSON.
 
-    python benchmarks/pii/run.py [--part measured] [--rows 2000] [--speed-rows 20000] [--errors]
+    python benchmarks/pii/run.py [--part measured] [--rows 2000] [--speed-rows 50000] [--errors]
                                  [--peer-python PATH --peer-rows 100] [--json FILE]
 
 `--part tune` is for writing rules; `--errors` lists what was missed or wrongly found (column kinds, never cells).
@@ -109,7 +109,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--part", choices=sorted(PARTS), default="measured")
     parser.add_argument("--rows", type=int, default=2000)
-    parser.add_argument("--speed-rows", type=int, default=20_000, help="0: no timing")
+    parser.add_argument("--speed-rows", type=int, default=50_000, help="0: no timing")
     parser.add_argument("--errors", action="store_true")
     parser.add_argument("--peer-python", type=Path)
     parser.add_argument("--peer-rows", type=int, default=100)

@@ -51,6 +51,14 @@ def matches(values: pl.Series | pa.Array, pattern: str) -> Hits:
     return np.asarray(pc.match_substring_regex(texts, _ascii(pattern)).to_numpy(zero_copy_only=False), dtype=bool)
 
 
+def _among(chosen: Hits, values: pl.Series, pattern: str) -> Hits:
+    """Which of the chosen texts hold a match; the others are not read."""
+    hits = chosen.copy()
+    if chosen.any():
+        hits[chosen] = matches(values.filter(pl.Series(chosen)), pattern)
+    return hits
+
+
 @lru_cache(maxsize=1024)
 def _ascii(pattern: str) -> str:
     """A regex whose classes of Unicode letters are made of two ranges."""
@@ -306,14 +314,14 @@ def phone(values: pl.Series) -> Hits:
     number = _digits(text.str.replace(r"(?i) ?(?:x|ext\.?) ?\d{1,6}$", ""))
     plain = matches(text, r"^\d+$")
     other = matches(text, f"^(?:{validators.NOT_A_PHONE})$")
-    abroad = ~other & matches(text, r"^\(?(?:\+|00)")
-    possible = matches(number.str.strip_chars_start("0"), _international())
-    hits = abroad & possible & (~plain | (number.str.len_bytes().to_numpy() >= 12))
+    abroad = _among(~other, text, r"^\(?(?:\+|00)")
     home = ~abroad & ~other
-    hits |= home & matches(text, f"^(?:{validators.NANP})$")
-    zero = home & matches(text, r"^\(?0")
-    hits |= zero & ~plain & matches(number, validators.national(mobile=False))
-    return np.asarray(hits | (zero & plain & matches(number, validators.national(mobile=True))))
+    abroad &= ~plain | (number.str.len_bytes().to_numpy() >= 12)
+    hits = _among(abroad, number.str.strip_chars_start("0"), _international())
+    hits |= _among(home, text, f"^(?:{validators.NANP})$")
+    zero = _among(home, text, r"^\(?0")
+    hits |= _among(zero & ~plain, number, validators.national(mobile=False))
+    return hits | _among(zero & plain, number, validators.national(mobile=True))
 
 
 def phone_digits(values: pl.Series) -> Hits:

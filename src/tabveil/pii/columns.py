@@ -47,6 +47,7 @@ class DistinctColumn:
             in order of first appearance.
         codes: int array of shape (num_rows,): index into `values`, -1 where missing or empty.
         counts: int array of shape (len(values),): rows holding each value.
+        shapes: size, digits and letters of every value.
     """
 
     name: str
@@ -55,16 +56,12 @@ class DistinctColumn:
     values: pl.Series
     codes: npt.NDArray[np.int64]
     counts: npt.NDArray[np.int64]
+    shapes: Shapes
 
     @cached_property
     def texts(self) -> pa.Array:
         """`values` for Arrow."""
         return self.values.to_arrow()
-
-    @cached_property
-    def shapes(self) -> Shapes:
-        """Size, digits and letters of every value."""
-        return Shapes.of(self.texts)
 
     @cached_property
     def folded(self) -> pa.Array:
@@ -117,9 +114,12 @@ def read_column(series: pd.Series[Any], name: str, header: str) -> DistinctColum
         codes, values = _distinct_texts(series)
     else:
         codes, values = _distinct_values(series, kind, name)
-    codes, values = _merge(codes, _cleaned(values))
+    cleaned, shapes = _cleaned(values)
+    codes, values = _merge(codes, cleaned)
     counts = np.bincount(codes[codes >= 0], minlength=len(values)).astype(np.int64)
-    return DistinctColumn(name, header, kind, values.alias(name), codes, counts)
+    if values is not cleaned:
+        shapes = Shapes.of(values.to_arrow())
+    return DistinctColumn(name, header, kind, values.alias(name), codes, counts, shapes)
 
 
 def _distinct_texts(series: pd.Series[Any]) -> tuple[npt.NDArray[np.int64], pl.Series]:
@@ -137,16 +137,18 @@ def _distinct_values(series: pd.Series[Any], kind: Kind, name: str) -> tuple[npt
     return codes, pl.Series(_texts(uniques, kind, name), dtype=pl.String)
 
 
-def _cleaned(values: pl.Series) -> pl.Series:
-    """`clean_text` of every value, and whole numbers without their ``.0``; most values need neither."""
+def _cleaned(values: pl.Series) -> tuple[pl.Series, Shapes]:
+    """`clean_text` of every value, and whole numbers without their ``.0``; most values need neither. And the shapes."""
     texts = values.to_arrow()
     shapes = Shapes.of(texts)
+    if not (shapes.odd.any() or shapes.dotted_zero.any()):
+        return values, shapes
     for chosen, clean in ((shapes.odd, _clean_series), (shapes.dotted_zero, _without_zeros)):
         if chosen.any():
             mask = pa.array(chosen)
             cleaned = clean(pl.Series(texts.filter(mask), dtype=pl.String)).to_arrow()
             texts = pc.replace_with_mask(texts, mask, cleaned)
-    return pl.Series(texts, dtype=pl.String)
+    return pl.Series(texts, dtype=pl.String), Shapes.of(texts)
 
 
 def _clean_series(values: pl.Series) -> pl.Series:

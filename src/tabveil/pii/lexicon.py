@@ -212,7 +212,8 @@ def _pair(facts: pl.DataFrame) -> pl.Series:
 
 def hold_full_name(words: pl.Series) -> Hits:
     """Lists of words, as written, among which are a given and a family name (two words)."""
-    facts = _facts(_long(words).with_columns(folded(_long(words)["word"])))
+    listed = _long(words)
+    facts = _facts(listed.with_columns(folded(listed["word"])))
     return _marked(len(words), facts, _pair(facts))
 
 

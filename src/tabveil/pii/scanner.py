@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,9 +30,11 @@ from tabveil.pii.findings import MAX_LOCATIONS, Finding, QuasiIdentifier, ScanRe
 from tabveil.pii.identifiers import TYPES, fold_header, header_announces, header_names, header_names_other, quasi_type
 from tabveil.pii.person_ids import id_owner
 from tabveil.pii.rules import CELL_RULES, CellRule
+from tabveil.pii.shapes import Bounds
 
 _ISO_DATE = r"\d{4}-\d{2}-\d{2}(?:[ T]00:00:00)?"
 _ANY_DATE = _ISO_DATE + r"|\d{1,2}[./-]\d{1,2}[./-](?:\d{4}|\d{2})|\d{1,2}[ -]\p{L}{3,9}[ -]\d{4}"
+_DATE_BOUNDS = Bounds(size=(6, 44), digits=(4, 14))  # of `_ANY_DATE`; nine letters of four bytes at most
 _EVENT_DATE = (
     "open", "opened", "start", "started", "issue", "issued", "credit", "account", "hire", "hired", "since", "create",
     "created", "update", "updated", "payment", "due", "end", "close", "closed", "maturity", "booking", "order",
@@ -39,6 +42,7 @@ _EVENT_DATE = (
 )  # fmt: skip
 _Scanned = tuple[list[Finding], list[QuasiIdentifier]]
 _MAX_THREADS = 4
+_COST_CELLS = 50
 _NUMERIC = (Kind.integer, Kind.decimal)
 _FEW_WHOLE = 10  # distinct whole numbers that comply, where they are not the column's greater part
 _SAMPLE_CELLS = 2000
@@ -101,7 +105,7 @@ def scan_table(
         clock.done += 1
         return found, [] if found else _quasi(column)
 
-    scanned = _in_threads(scan, range(1, len(names) + 1))
+    scanned = _in_threads(scan, [_cost(table.iloc[:, place]) for place in range(len(names))])
     return ScanResult(
         findings=tuple(finding for findings, _ in scanned for finding in findings),
         quasi_identifiers=tuple(item for _, quasi in scanned for item in quasi),
@@ -113,15 +117,26 @@ def scan_table(
     )
 
 
-def _in_threads(scan: Callable[[int], _Scanned], numbers: Iterable[int]) -> list[_Scanned]:
-    """Columns side by side: Arrow and Polars do most of the work and hold no lock. The first error ends the scan."""
+def _in_threads(scan: Callable[[int], _Scanned], costs: Sequence[int]) -> list[_Scanned]:
+    """Columns side by side: Arrow and Polars do most of the work and hold no lock. The first error ends the scan.
+
+    Args:
+        scan: takes a column's 1-based number.
+        costs: of each column; the dearest are begun first, so that no thread is left alone with one at the end.
+    """
     with ThreadPoolExecutor(max_workers=min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
-        futures = [pool.submit(scan, number) for number in numbers]
+        order = sorted(range(len(costs)), key=lambda place: -costs[place])
+        futures = {place: pool.submit(scan, place + 1) for place in order}
         try:
-            return [future.result() for future in futures]
+            return [futures[place].result() for place in range(len(costs))]
         except ScanIncompleteError:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+
+
+def _cost(series: pd.Series[Any]) -> int:
+    """Characters of some cells: a column of long texts takes longest to scan."""
+    return sum(len(str(cell)) for cell in series.iloc[:: max(1, len(series) // _COST_CELLS)])
 
 
 def _scan_column(column: DistinctColumn, number: int, clock: _Clock, declared: DeclaredTypes) -> list[Finding]:
@@ -178,7 +193,7 @@ def _cell_hits(column: DistinctColumn, clock: _Clock) -> dict[str, Hits]:
         least = 0.0 if rule.alike else share * num_cells - column.cells(hits.get(rule.type, ~free & free))
         if not possible.any() or column.cells(possible) < least or not sample.may_reach(rule, share):
             continue
-        alike = _matching(rule, column, possible)
+        alike = _matching(rule.pattern, column, possible, folded=rule.folded)
         found = _checked(rule, column.values, alike)
         together = hits.get(rule.type, np.zeros_like(found)) | found
         of = column.cells(alike) if rule.alike else num_cells
@@ -190,11 +205,13 @@ def _cell_hits(column: DistinctColumn, clock: _Clock) -> dict[str, Hits]:
     return hits
 
 
-def _matching(rule: CellRule, column: DistinctColumn, possible: Hits) -> Hits:
-    """Those of the possible values that match the rule's pattern as a whole."""
-    texts = column.folded if rule.folded else column.texts
+def _matching(pattern: str, column: DistinctColumn, possible: Hits, *, folded: bool = False) -> Hits:
+    """Those of the possible values that match a pattern as a whole."""
+    if not possible.any():
+        return possible
+    texts = column.folded if folded else column.texts
     hits = possible.copy()
-    hits[possible] = matches(texts if possible.all() else texts.filter(pa.array(possible)), f"^(?:{rule.pattern})$")
+    hits[possible] = matches(texts if possible.all() else texts.filter(pa.array(possible)), f"^(?:{pattern})$")
     return hits
 
 
@@ -304,6 +321,8 @@ def _candidates(column: DistinctColumn, mention: mentions.Mention, reach: Hits) 
 
 def _textual(column: DistinctColumn) -> Hits:
     """Values to read as text: of two words or more where a fifth of the column is sentences, else of four."""
+    if " " not in column.shapes.characters and not column.shapes.odd.any():
+        return np.zeros(len(column.values), dtype=bool)
     sentences = matches(column.texts, r"\S+\s+\S+\s+\S+\s+\S")
     is_prose = column.cells(sentences) >= _PROSE_SHARE * column.num_cells
     return matches(column.texts, r"\S\s+\S") if is_prose else sentences
@@ -332,7 +351,7 @@ def _birth_hits(column: DistinctColumn) -> dict[str, Hits]:
     """Dates that are dates of birth: the header says so, or years spread like those of adults' births."""
     if column.kind in _NUMERIC:
         return {}
-    hits = matches(column.texts, f"^(?:{_ANY_DATE})$")
+    hits = _matching(_ANY_DATE, column, column.shapes.within(_DATE_BOUNDS))
     if column.cells(hits) < 0.3 * column.num_cells:
         return {}
     if header_announces(column.header, "DATE_OF_BIRTH") or _spread_like_births(column, hits):
