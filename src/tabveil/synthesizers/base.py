@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -42,6 +42,7 @@ class LossRecord:
 
 
 OnLoss = Callable[[LossRecord], None]
+Conditions = Mapping[str, Any] | pd.DataFrame
 
 
 class Synthesizer(ABC):
@@ -118,25 +119,86 @@ class Synthesizer(ABC):
         self._fit(table[[n for n in table.columns if n not in computed]], metadata, entities, progress, record)
         self._metadata = _without_few_missing(metadata, table, entities, self._min_count)
 
-    def sample(self, num_rows: int, seed: int) -> pd.DataFrame:
-        """New rows; the same model, `num_rows` and `seed` give the same rows.
+    def sample(self, num_rows: int, seed: int, *, conditions: Conditions | None = None) -> pd.DataFrame:
+        """New rows; the same model, `num_rows`, `seed` and `conditions` give the same rows.
 
         Declared constraints other than computed totals may be broken: see `sample_chunks`.
+
+        Args:
+            conditions: values that the rows must have, by column: one value each, the same in all rows (a mapping), or
+                one row each (a frame of `num_rows` rows). They hold exactly; the other columns follow from them. None
+                or NaN asks for a missing value.
 
         Returns:
             Canonical frame with the modelled columns in the metadata's order, shape (num_rows, num_columns).
 
         Raises:
             NotFittedError: before `fit`.
-            SynthesizerError: `num_rows` or `seed` is out of range.
+            SchemaError: conditions on a column that is not modelled, or of another type.
+            SynthesizerError: an argument is out of range, a condition is something the model has never learned, or
+                this kind takes no conditions.
         """
         metadata = self.metadata
-        if num_rows < 1:
-            raise SynthesizerError(f"num_rows must be positive, however: num_rows={num_rows}")
-        if not 0 <= seed < 2**31:
-            raise SynthesizerError(f"seed must be in [0, 2**31), however: seed={seed}")
-        table = add_totals(self._sample(num_rows, seed), self._totals)
-        return canonical(table[metadata.modelled_columns], metadata)
+        _require_range(num_rows, seed)
+        if conditions is None or not len(conditions):
+            table = self._sample(num_rows, seed)
+        else:
+            given = self._conditions(conditions, num_rows)
+            table = self._sample_given(given, np.ones(given.shape, dtype=bool), seed, complete=False)
+        return canonical(add_totals(table, self._totals)[metadata.modelled_columns], metadata)
+
+    def impute(self, table: pd.DataFrame, seed: int) -> pd.DataFrame:
+        """The table with every missing cell of the modelled columns drawn given the rest of its row.
+
+        Cells that are not missing stay as they are, and so do columns in which the model knows nothing but missing
+        values. A computed total is computed where it is missing and its parts are not, or have been drawn.
+
+        Args:
+            table: the modelled columns; further ones are left out.
+
+        Returns:
+            Canonical frame, shape (len(table), number of modelled columns), with a fresh index.
+
+        Raises:
+            NotFittedError: before `fit`.
+            SchemaError: a modelled column is missing from the table, or of another type.
+            SynthesizerError: the table is empty, the seed out of range, or this kind cannot impute.
+        """
+        metadata, names = self.metadata, self.metadata.modelled_columns
+        missing = [name for name in names if name not in table.columns]
+        if missing:
+            raise SchemaError(f"the table to impute must hold every modelled column, however these miss: {missing}")
+        _require_range(len(table), seed)
+        given = canonical(table[names], metadata)
+        modelled = given[self._modelled()]
+        filled = self._sample_given(modelled, modelled.notna().to_numpy(), seed, complete=True)
+        totals = [derived.total for derived in self._totals]
+        result = add_totals(filled, self._totals)
+        for name in totals:
+            result[name] = given[name].where(given[name].notna(), result[name])
+        return canonical(result[names], metadata)
+
+    def log_prob(self, table: pd.DataFrame, *, seed: int = 0) -> NDArray[np.float64]:
+        """How likely the model finds each row, in nats, shape (len(table),); an estimate, repeatable by `seed`.
+
+        Numbers count by their density over the ranks of the training values, computed totals not at all. So the figures
+        compare rows under one model, not models with each other.
+
+        Args:
+            table: the modelled columns; further ones are left out. A category that the model does not know counts as
+                a rare one, a number beyond the learned range as its end.
+
+        Raises:
+            NotFittedError: before `fit`.
+            SchemaError: a modelled column is missing from the table, or of another type.
+            SynthesizerError: the table is empty, the seed out of range, or this kind has no likelihood.
+        """
+        names = self._modelled()
+        missing = [name for name in names if name not in table.columns]
+        if missing:
+            raise SchemaError(f"the table must hold every modelled column, however these miss: {missing}")
+        _require_range(len(table), seed)
+        return self._log_prob(canonical(table[names], self.metadata), seed)
 
     def save(self, folder: Path) -> None:
         """Write the model folder; an existing one is replaced as a whole.
@@ -194,9 +256,44 @@ class Synthesizer(ABC):
     def _load(self, folder: Path) -> None:
         """Read them; called with `config`, metadata and totals in place and checksums verified."""
 
+    def _sample_given(
+        self, table: pd.DataFrame, given: NDArray[np.bool_], seed: int, *, complete: bool
+    ) -> pd.DataFrame:
+        """Rows that agree with the `given` cells of a canonical frame; `complete`: no free cell is missing."""
+        raise SynthesizerError(
+            f"rows given some of their cells need synthesizer 'tvae', however this model is a '{self.name}': train one"
+        )
+
+    def _log_prob(self, table: pd.DataFrame, seed: int) -> NDArray[np.float64]:
+        """Log likelihood of canonical rows."""
+        raise SynthesizerError(f"log_prob needs synthesizer 'tvae', however this model is a '{self.name}': train one")
+
     @property
     def _min_count(self) -> int:
         return MIN_COUNT
+
+    def _modelled(self) -> list[str]:
+        """The modelled columns that are not computed."""
+        computed = {derived.total for derived in self._totals}
+        return [name for name in self.metadata.modelled_columns if name not in computed]
+
+    def _conditions(self, conditions: Conditions, num_rows: int) -> pd.DataFrame:
+        """Conditions as a canonical frame of `num_rows` rows."""
+        names, known = [str(name) for name in conditions], self._modelled()
+        foreign = [name for name in names if name not in known]
+        if foreign:
+            raise SchemaError(
+                f"conditions must be on modelled columns that are not computed, however: {foreign}; there are: {known}"
+            )
+        if isinstance(conditions, pd.DataFrame):
+            if len(conditions) != num_rows or not conditions.columns.is_unique:
+                raise SynthesizerError(
+                    f"conditions must be a frame of num_rows={num_rows} rows with unique columns, however it has "
+                    f"{len(conditions)} rows and the columns {names}"
+                )
+            return canonical(conditions, self.metadata)
+        repeated = {str(name): pd.Series([value] * num_rows, dtype="object") for name, value in conditions.items()}
+        return canonical(pd.DataFrame(repeated), self.metadata)
 
     def _checked(self, real_data: pd.DataFrame, metadata: Metadata) -> pd.DataFrame:
         names = metadata.modelled_columns
@@ -232,6 +329,13 @@ class Synthesizer(ABC):
             "totals": [{**dataclasses.asdict(t), "type": t.type.value, "parts": list(t.parts)} for t in self._totals],
             "files": files,
         }
+
+
+def _require_range(num_rows: int, seed: int) -> None:
+    if num_rows < 1:
+        raise SynthesizerError(f"num_rows must be positive, however: num_rows={num_rows}")
+    if not 0 <= seed < 2**31:
+        raise SynthesizerError(f"seed must be in [0, 2**31), however: seed={seed}")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:

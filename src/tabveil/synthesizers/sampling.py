@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from tabveil.errors import SynthesizerError
 from tabveil.schema import ConstraintKind, ConstraintSpec
 from tabveil.synthesizers.base import Synthesizer
 
+REBALANCE_CHUNK_ROWS = 20_000
 MIN_JUDGED_ROWS = 1000  # the rejected share is judged from this many drawn rows on, and at the end
 
 
@@ -42,6 +44,7 @@ def sample_chunks(
     seed: int,
     chunk_rows: int = 20_000,
     *,
+    conditions: Mapping[str, Any] | None = None,
     max_rejected_fraction: float = 0.9,
     counts: SampleCounts | None = None,
 ) -> Iterator[pd.DataFrame]:
@@ -52,6 +55,7 @@ def sample_chunks(
 
     Args:
         chunk_rows: most rows of one yielded frame, and of one draw.
+        conditions: values that every row must have, by column; see `Synthesizer.sample`.
         max_rejected_fraction: of the drawn rows; above it the constraints are too hard for the model.
         counts: filled as the rows are drawn.
 
@@ -66,7 +70,55 @@ def sample_chunks(
             f"num_rows and chunk_rows must be positive, however: num_rows={num_rows}, chunk_rows={chunk_rows}"
         )
     source = _ValidRows(synthesizer, seed, chunk_rows, max_rejected_fraction, counts or SampleCounts())
-    return source.chunks(num_rows)
+    return source.chunks(num_rows, conditions)
+
+
+def rebalance(
+    synthesizer: Synthesizer,
+    column: str,
+    shares: Mapping[Any, float],
+    num_rows: int,
+    seed: int,
+    *,
+    max_rejected_fraction: float = 0.9,
+) -> pd.DataFrame:
+    """New rows in which the values of a column have the shares asked for, the other columns as they go with them.
+
+    Args:
+        shares: by value of the column; positive, 1 in sum.
+
+    Returns:
+        Frame of `num_rows` rows in random order, in which every declared constraint holds. The counts are the shares
+        rounded by the largest remainder.
+
+    Raises:
+        SchemaError: the column is not modelled, or computed from others.
+        SynthesizerError: the shares are not positive or do not sum to 1, a value was never learned, or too many rows
+            break a constraint.
+    """
+    if not shares or min(shares.values()) <= 0 or abs(sum(shares.values()) - 1) > 1e-6:
+        raise SynthesizerError(
+            f"the shares of '{column}' must be positive and sum to 1, however: {len(shares)} shares that sum to "
+            f"{sum(shares.values()):g}"
+        )
+    source = _ValidRows(synthesizer, seed, REBALANCE_CHUNK_ROWS, max_rejected_fraction, SampleCounts())
+    parts = [
+        chunk
+        for value, count in zip(shares, _largest_remainder(list(shares.values()), num_rows), strict=True)
+        if count
+        for chunk in source.chunks(count, {column: value})
+    ]
+    order = np.random.default_rng(seed).permutation(num_rows)
+    return pd.concat(parts, ignore_index=True).iloc[order].reset_index(drop=True)
+
+
+def _largest_remainder(shares: Sequence[float], total: int) -> list[int]:
+    """Whole numbers near ``share * total`` that sum to `total`."""
+    exact = np.asarray(shares) / sum(shares) * total
+    counts = np.floor(exact + 1e-9).astype(int)
+    for place in np.argsort(counts - exact, kind="stable")[: total - int(counts.sum())]:
+        counts[place] += 1
+    return [int(count) for count in counts]
 
 
 class _ValidRows:
@@ -82,27 +134,27 @@ class _ValidRows:
         self.unique = [_UniqueKey(c) for c in constraints if c.kind is ConstraintKind.unique]
         counts.rejected_by.update({c.label: 0 for c in constraints})
 
-    def chunks(self, num_rows: int) -> Iterator[pd.DataFrame]:
+    def chunks(self, num_rows: int, conditions: Mapping[str, Any] | None = None) -> Iterator[pd.DataFrame]:
         """Full chunks and a rest, `num_rows` rows in all."""
         ready: list[pd.DataFrame] = []
         num_ready = 0
         for start in range(0, num_rows, self.chunk_rows):
             wanted = min(self.chunk_rows, num_rows - start)
             while num_ready < wanted:
-                ready.append(self._draw(wanted - num_ready))
+                ready.append(self._draw(wanted - num_ready, conditions))
                 num_ready += len(ready[-1])
             joined = pd.concat(ready, ignore_index=True)
             yield joined.iloc[:wanted].reset_index(drop=True)
             ready, num_ready = [joined.iloc[wanted:]], num_ready - wanted
         self._judge()
 
-    def _draw(self, num_missing: int) -> pd.DataFrame:
+    def _draw(self, num_missing: int, conditions: Mapping[str, Any] | None) -> pd.DataFrame:
         """Valid rows of one draw, sized by the share accepted so far."""
         accepted_fraction = max(1 - self.counts.rejected_fraction, 0.01)
         size = min(int(np.ceil(num_missing / accepted_fraction)), self.chunk_rows)
         state = np.random.SeedSequence([self.seed, self.num_draws]).generate_state(1)[0]
         self.num_draws += 1
-        table = self.synthesizer.sample(size, int(state) % 2**31)
+        table = self.synthesizer.sample(size, int(state) % 2**31, conditions=conditions)
         valid = self._valid(table)
         self.counts.drawn += size
         self.counts.rejected += size - len(valid)

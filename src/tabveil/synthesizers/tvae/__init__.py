@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from tabveil.config import SynthesizerConfig, TVAEConfig
 from tabveil.entities import Codes
@@ -16,11 +17,15 @@ from tabveil.schema import Metadata
 from tabveil.synthesizers.base import LossRecord, OnLoss, Synthesizer
 from tabveil.synthesizers.progress import training_progress
 from tabveil.synthesizers.runtime import isolated
+from tabveil.synthesizers.tvae.conditional import draw_given, known_cells, require_learned
+from tabveil.synthesizers.tvae.likelihood import log_likelihood
 from tabveil.synthesizers.tvae.network import TVAENetwork, layout_of
 from tabveil.synthesizers.tvae.sampling import draw
 from tabveil.synthesizers.tvae.storage import load_model, save_model
 from tabveil.synthesizers.tvae.tokenizer import Tokenizer, fit_tokenizer, log_shares
 from tabveil.synthesizers.tvae.training import planned_steps, rows_of, train
+
+LIKELIHOOD_DRAWS = 16  # of z per row, in `log_prob`
 
 
 class TVAE(Synthesizer):
@@ -65,6 +70,28 @@ class TVAE(Synthesizer):
         with isolated(seed, self.config.num_threads):
             tokens, places = draw(network, tokenizer, num_rows, self.config.latent_dim, generator)
         return tokenizer.decode(tokens, places)
+
+    def _sample_given(
+        self, table: pd.DataFrame, given: NDArray[np.bool_], seed: int, *, complete: bool
+    ) -> pd.DataFrame:
+        tokenizer, network = self._fitted()
+        known = known_cells(tokenizer, table, given, np.random.default_rng(seed), complete=complete)
+        if not complete:
+            require_learned(tokenizer, known)
+        generator = torch.Generator().manual_seed(seed)
+        with isolated(seed, self.config.num_threads):
+            tokens, places = draw_given(network, tokenizer, known, self.config.latent_dim, generator)
+        drawn = tokenizer.decode(tokens, places)
+        for position, name in enumerate(table.columns):  # exactly as given, also what tokens keep only nearly
+            drawn[name] = table[name].where(pd.Series(given[:, position]), drawn[name])
+        return drawn
+
+    def _log_prob(self, table: pd.DataFrame, seed: int) -> NDArray[np.float64]:
+        tokenizer, network = self._fitted()
+        rows = rows_of(tokenizer.encode(table, np.random.default_rng(seed)))
+        generator = torch.Generator().manual_seed(seed)
+        with isolated(seed, self.config.num_threads):
+            return log_likelihood(network, rows, LIKELIHOOD_DRAWS, generator).numpy().astype(np.float64)
 
     def _save(self, folder: Path) -> None:
         save_model(folder, *self._fitted())

@@ -20,9 +20,10 @@ from tabveil.synthesizers.tvae.network import (
     log_mass,
 )
 from tabveil.synthesizers.tvae.numeric import NUM_FEATURES, NumericCodec
-from tabveil.synthesizers.tvae.tokenizer import Tokenizer
+from tabveil.synthesizers.tvae.tokenizer import MISSING, Tokenizer
 
 BATCH_ROWS = 8192  # rows drawn at once: bounds memory
+Kernel = tuple[Tensor, Tensor]  # middle and sharpness, each (num_rows, 1)
 
 
 @torch.inference_mode()
@@ -31,13 +32,13 @@ def draw(
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Tokens int64 (num_rows, num_columns) and places float64 (num_rows, num_numeric) of rows from z ~ N(0, I)."""
     parts = [
-        _Batch(network, tokenizer, min(BATCH_ROWS, num_rows - start), latent_dim, generator).run()
+        Batch(network, tokenizer, min(BATCH_ROWS, num_rows - start), latent_dim, generator).run()
         for start in range(0, num_rows, BATCH_ROWS)
     ]
     return np.concatenate([tokens for tokens, _ in parts]), np.concatenate([places for _, places in parts])
 
 
-class _Batch:
+class Batch:
     """Incremental pass: before column i, the units of degree i are computed from what is already chosen."""
 
     def __init__(
@@ -88,29 +89,48 @@ class _Batch:
         return out + F.linear(self.z, latent.weight[rows], latent.bias[rows])
 
     def _choose(self, column: int) -> None:
-        """Draw the column's tokens (Gumbel-max, in its exponential form) and make them inputs of the later ones."""
-        codec, layout = self.tokenizer.codecs[column], self.layout
+        """Draw the column's tokens and make them inputs of the later ones."""
+        logits, kernel = self._logits(column)
+        self._record(column, self._draw(column, logits), kernel)
+
+    def _logits(self, column: int) -> tuple[Tensor, Kernel | None]:
+        """Of every token, (num_rows, num_tokens), and the kernel of a number."""
+        layout = self.layout
         span = slice(layout.offsets[column], layout.offsets[column] + layout.sizes[column])
         logits, kernel = self._heads(span, column), None
-        if isinstance(codec, NumericCodec):
+        if isinstance(self.tokenizer.codecs[column], NumericCodec):
             kernel = self._kernel(column)
             low, high = (layout.low[span] - kernel[0]) * kernel[1], (layout.high[span] - kernel[0]) * kernel[1]
             logits[:, 1:] += log_mass(low[:, 1:], high[:, 1:])
-        logits[:, torch.from_numpy(~codec.emitted)] = -torch.inf
-        chosen = (logits - torch.empty_like(logits).exponential_(generator=self.generator).log_()).argmax(1)
+        return logits, kernel
+
+    def _draw(self, column: int, logits: Tensor, *, complete: bool = False) -> Tensor:
+        """Tokens by their probability (Gumbel-max, in its exponential form), int64 (num_rows,).
+
+        Args:
+            complete: missing values are not drawn, if the column has any other.
+        """
+        emitted = self.tokenizer.codecs[column].emitted
+        if complete and emitted[1:].any():
+            emitted[MISSING] = False
+        noise = torch.empty_like(logits).exponential_(generator=self.generator).log_()
+        return logits.masked_fill(torch.from_numpy(~emitted), -torch.inf).sub_(noise).argmax(1)
+
+    def _record(self, column: int, chosen: Tensor, kernel: Kernel | None) -> None:
+        codec = self.tokenizer.codecs[column]
         self.tokens[:, column] = chosen.numpy()
         at = column * EMBEDDING_DIM
-        self.inputs[:, at : at + EMBEDDING_DIM] = self.decoder.tokens.weight[chosen + layout.offsets[column]]
+        self.inputs[:, at : at + EMBEDDING_DIM] = self.decoder.tokens.weight[chosen + self.layout.offsets[column]]
         if isinstance(codec, NumericCodec) and kernel is not None:
             self._place(column, codec, chosen, kernel)
 
-    def _kernel(self, column: int) -> tuple[Tensor, Tensor]:
+    def _kernel(self, column: int) -> Kernel:
         """Middle and sharpness, each (num_rows, 1)."""
         first = self.layout.num_tokens + self.layout.numeric.index(column)
         raw = self._heads([first, first + len(self.layout.numeric)], column)
         return kernel_parameters(raw[:, :1], raw[:, 1:])
 
-    def _place(self, column: int, codec: NumericCodec, chosen: Tensor, kernel: tuple[Tensor, Tensor]) -> None:
+    def _place(self, column: int, codec: NumericCodec, chosen: Tensor, kernel: Kernel) -> None:
         """Position inside the token's slice, from the kernel cut to it; the middle for spikes and missing values."""
         row = self.layout.numeric.index(column)
         low, high = torch.from_numpy(codec.low)[chosen], torch.from_numpy(codec.high)[chosen]
@@ -118,10 +138,14 @@ class _Batch:
         middle, sharpness = (part[:, 0].double() for part in kernel)
         inside = truncated_logistic(low, high, middle, sharpness, uniform)
         is_bin = torch.from_numpy(codec.bin_index >= 0)[chosen]
-        self.places[:, row] = torch.where(is_bin, inside, (low + high) / 2).numpy()
+        self.places[:, row] = self._places_of(column, torch.where(is_bin, inside, (low + high) / 2)).numpy()
         at = self.layout.num_columns * EMBEDDING_DIM + row * NUM_FEATURES
         features = codec.features(self.tokens[:, column], self.places[:, row])
         self.inputs[:, at : at + NUM_FEATURES] = torch.from_numpy(features)
+
+    def _places_of(self, column: int, inside: Tensor) -> Tensor:
+        """The places of the column, from those that were drawn."""
+        return inside
 
 
 class _Weights:
@@ -132,6 +156,16 @@ class _Weights:
         self.hidden = [cast(MaskedLinear, layer).masked() for layer in decoder.hidden]
         self.latents = [cast(nn.Linear, layer) for layer in decoder.latents]
         self.heads = decoder.heads.masked()
+
+
+def log_density_in_slice(codec: NumericCodec, tokens: Tensor, places: Tensor, kernel: Kernel) -> Tensor:
+    """Log density of places inside their bins, relative to an even spread over the bin, (num_rows,); 0 elsewhere."""
+    low, high = (torch.from_numpy(edge)[tokens].float() for edge in (codec.low, codec.high))
+    middle, sharpness = kernel[0][:, 0], kernel[1][:, 0]
+    x = (places.float() - middle) * sharpness
+    density = torch.log(sharpness) + x - 2 * F.softplus(x) + torch.log((high - low).clamp(min=1e-6))
+    mass = log_mass((low - middle) * sharpness, (high - middle) * sharpness)
+    return torch.where(torch.from_numpy(codec.bin_index >= 0)[tokens], density - mass, 0.0)
 
 
 def truncated_logistic(low: Tensor, high: Tensor, middle: Tensor, sharpness: Tensor, uniform: Tensor) -> Tensor:
