@@ -28,9 +28,11 @@ SWEEP ?= synthesizer=tvae,sdv_gaussian_copula synthesizer.seed=0,1
 PORT  ?= 5000
 
 .DEFAULT_GOAL := help
-# AWS: PREFIX of every name, EMAIL of the budget alarm, BUDGET in USD, TAG of the image, LOGS=existing where the account
-# has SageMaker's log group already, YES=1 to delete without asking
-PREFIX ?= tabveil
+# AWS: PREFIX of every name and REGION (as in .tabveil/aws.env), EMAIL of the budget alarm, BUDGET in USD, TAG of the
+# image, LOGS=existing where the account has SageMaker's log group already, YES=1 to delete without asking
+PREFIX ?=
+REGION ?=
+STACK   = $(if $(PREFIX),--prefix '$(PREFIX)') $(if $(REGION),--region '$(REGION)')
 EMAIL  ?=
 BUDGET ?= 10
 TAG    ?=
@@ -96,24 +98,26 @@ image:  ## build the container image with Docker
 	docker build -t tabveil:dev .
 
 aws-up: $(STAMP)  ## make the account's resources: make aws-up EMAIL=<address> (docs/aws.md)
-	@python -m tabveil.aws.stack up --prefix '$(PREFIX)' --email '$(EMAIL)' --budget-usd '$(BUDGET)' \
+	@python -m tabveil.aws.stack up $(STACK) --email '$(EMAIL)' --budget-usd '$(BUDGET)' \
 	  $(if $(TAG),--image-tag '$(TAG)') $(if $(LOGS),--training-log-group '$(LOGS)')
 
 aws-run: data  ## the pipeline on AWS: estimate, then run with environment=aws
 	@test -r .tabveil/aws.env || { echo 'error: .tabveil/aws.env is missing: make aws-up EMAIL=<address>' >&2; exit 2; }
 	@set -a && source .tabveil/aws.env && set +a && \
-	  python -m tabveil.cost $(if $(DATASET),dataset=$(DATASET)) environment=aws && \
+	  python -m tabveil.cost $(filter-out environment=%,$(CHOICES)) environment=aws && \
 	  $(MAKE) --no-print-directory run ENVIRONMENT=aws
 
 aws-status: $(STAMP)  ## whether the account's resources are there
-	@python -m tabveil.aws.stack status --prefix '$(PREFIX)'
+	@python -m tabveil.aws.stack status $(STACK)
 
 aws-down: $(STAMP)  ## back to nothing, objects included (asks; YES=1 does not)
-	@python -m tabveil.aws.stack down --prefix '$(PREFIX)' $(if $(filter 1,$(YES)),--yes)
+	@python -m tabveil.aws.stack down $(STACK) $(if $(filter 1,$(YES)),--yes)
+
+EXTRAS := aws spark sample dev  # all but presidio, which is a peer of a benchmark only
 
 lock:  ## resolve pyproject.toml anew into requirements.lock
 	test -x $(BIN)/uv || { $(PYTHON) -m venv $(VENV) && $(BIN)/python -m pip install --quiet uv; }
-	env -u UV_TORCH_BACKEND $(UV) pip compile --universal --python-version 3.11 --all-extras --upgrade --no-header \
+	env -u UV_TORCH_BACKEND $(UV) pip compile --universal --python-version 3.11 $(EXTRAS:%=--extra %) --upgrade --no-header \
 	  --no-annotate --quiet --output-file requirements.tmp pyproject.toml
 	@# CPU torch on every platform: one pin without marker and build tag, and without its CUDA companions
 	awk '/^(nvidia-|cuda-|triton)/ {next} /^torch==/ {sub(/[ +].*/, "")} !seen[$$0]++' requirements.tmp > requirements.lock

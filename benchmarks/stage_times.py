@@ -18,7 +18,7 @@ import sys
 import time
 from pathlib import Path
 
-STAGES = ("pull", "preprocess", "verify", "train", "sample", "evaluate", "publish")
+STAGES = ("preflight", "pull", "preprocess", "verify", "train", "sample", "evaluate", "publish")
 ROOT = Path(__file__).resolve().parents[1]
 BUDGET_SECONDS = 60.0  # everything but training
 NO_OP_SECONDS = 10.0

@@ -1,4 +1,4 @@
-"""tabveil.aws.charges and cost: arithmetic by list price, what stages leave, and the estimate before a run."""
+"""tabveil.aws.charges and estimate, tabveil.cost: list prices, what stages leave, the estimate before a run."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ import json
 import sys
 from dataclasses import replace
 
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tabveil import cost
 from tabveil.artifacts import Artifacts, write_json
-from tabveil.aws import charges
+from tabveil.aws import charges, estimate
 from tabveil.aws.charges import Charge, by_service, cost_metrics, forget, record, recorded
-from tabveil.config import EnvironmentConfig, GlueConfig, PricesConfig, SageMakerConfig
-from tabveil.errors import ArtifactError, ConfigError, CostError
+from tabveil.config import EnvironmentConfig, FileFormat, GlueConfig, PricesConfig, SageMakerConfig
+from tabveil.errors import ArtifactError, ConfigError, CostError, UnreadableFileError
 from tabveil.stages.app import compose_config
+from tabveil.stages.evaluate import BEFORE_PUBLISH
 from tabveil.summary import cost_section
 
 PRICES = PricesConfig()
@@ -88,6 +89,21 @@ def test_a_stage_that_ran_again_without_a_service_costs_nothing_more(tmp_path):
     assert cost_section(tmp_path) == []
 
 
+def test_the_evaluation_does_not_count_an_earlier_publication(tmp_path):
+    record(tmp_path, "pull", AWS, [Charge("s3", "a", 0.1)])
+    record(tmp_path, "publish", AWS, [Charge("s3", "of the last run", 0.7)])
+    assert cost_metrics(tmp_path, BEFORE_PUBLISH) == {"cost/s3": 0.1, "cost/total": 0.1}
+    assert cost_metrics(tmp_path)["cost/total"] == pytest.approx(0.8)
+
+
+@pytest.mark.parametrize(
+    ("usd", "shown"),
+    [(0, "0.00"), (0.673, "0.673"), (12, "12.00"), (0.0042, "0.0042"), (0.00042, "0.00042"), (4.2e-7, "0.00000042")],
+)
+def test_amounts_for_people_are_never_zero_when_they_are_not(usd, shown):
+    assert charges.dollars(usd) == shown
+
+
 def test_a_damaged_record_is_told(tmp_path):
     write_json(tmp_path / charges.COSTS_FOLDER / "pull.json", {"stage": "pull"})
     with pytest.raises(ArtifactError):
@@ -114,21 +130,44 @@ def test_the_summary_says_what_is_charged(tmp_path):
 def test_the_loans_cost_well_under_a_dollar_even_when_every_job_runs_into_its_limit(repository):
     """The sample has 4.6 MB."""
     config = compose_config(["dataset=loans", "environment=aws"], conf=repository / "conf")
-    expected = cost.estimate(config.environment, 4_608_219, config.synthesizer.max_steps)
+    expected = estimate.estimate(config.environment, 4_608_219, config.synthesizer.max_steps)
     assert [item.charge.service for item in expected] == list(charges.SERVICES)
     assert sum(item.charge.usd for item in expected) < 0.10
     assert sum(item.at_most for item in expected) < 0.75
-    cost.require_affordable(config.environment, expected)
+    estimate.require_affordable(config.environment, expected)
+
+
+@pytest.mark.parametrize("row_group_size", [1000, 100_000])
+def test_a_parquet_file_counts_as_the_text_that_it_holds(tmp_path, row_group_size):
+    """Values that repeat take no room in a Parquet file; Macie is billed by their text."""
+    rows = pd.DataFrame({"grade": ["A", "BB", None, "CCCC"] * 10_000, "amount": [1.5, 22.25, 333.125, None] * 10_000})
+    parquet, text = tmp_path / "table.parquet", tmp_path / "table.csv"
+    rows.to_parquet(parquet, row_group_size=row_group_size)
+    rows.to_csv(text, index=False)
+    assert parquet.stat().st_size < text.stat().st_size / 5
+    assert estimate.text_bytes(parquet, FileFormat.parquet) == pytest.approx(text.stat().st_size, rel=0.01)
+    assert estimate.text_bytes(text, FileFormat.csv) == text.stat().st_size
+
+
+def test_an_empty_parquet_file_has_no_text_and_another_file_is_refused(tmp_path):
+    pd.DataFrame({"a": pd.Series([], dtype="int64")}).to_parquet(tmp_path / "empty.parquet")
+    assert estimate.text_bytes(tmp_path / "empty.parquet", FileFormat.parquet) == 0
+    (tmp_path / "other.parquet").write_text("a,b\n")
+    with pytest.raises(UnreadableFileError, match=r"other\.parquet must be Parquet"):
+        estimate.text_bytes(tmp_path / "other.parquet", FileFormat.parquet)
 
 
 def test_a_local_run_is_estimated_at_nothing():
-    assert cost.estimate(LOCAL, 10**12, 800) == []
+    assert estimate.estimate(LOCAL, 10**12, 800) == []
 
 
 @given(st.integers(0, 10**13), st.integers(0, 10**6))
 def test_more_bytes_and_steps_never_cost_less_and_never_more_than_the_limits(raw_bytes, max_steps):
     aws = compose_like_aws()
-    small, large = cost.estimate(aws, raw_bytes, max_steps), cost.estimate(aws, raw_bytes * 2 + 1, max_steps + 1)
+    small, large = (
+        estimate.estimate(aws, raw_bytes, max_steps),
+        estimate.estimate(aws, raw_bytes * 2 + 1, max_steps + 1),
+    )
     for one, other in zip(small, large, strict=True):
         assert one.charge.usd <= other.charge.usd
     assert all(item.charge.usd <= item.at_most for item in large)
@@ -149,8 +188,8 @@ def compose_like_aws() -> EnvironmentConfig:
 
 def test_a_run_above_the_limit_is_refused():
     environment = replace(compose_like_aws(), max_cost_usd=0.01)
-    with pytest.raises(CostError, match=r"max_cost_usd is 0\.01"):
-        cost.require_affordable(environment, cost.estimate(environment, 10**9, 800))
+    with pytest.raises(CostError, match=r"max_cost_usd=0\.01 USD, however this one is estimated at up to 1\.7727 USD"):
+        estimate.require_affordable(environment, estimate.estimate(environment, 10**9, 800))
 
 
 def test_the_command_prints_the_estimate_and_refuses_above_the_limit(clone, run_in):
@@ -161,7 +200,21 @@ def test_the_command_prints_the_estimate_and_refuses_above_the_limit(clone, run_
         assert expected in shown.stdout
     refused = run_in(clone, *command, "environment.max_cost_usd=0.001", check=False)
     assert refused.returncode == 2
-    assert "environment.max_cost_usd is 0.001" in refused.stderr
+    assert "environment.max_cost_usd=0.001" in refused.stderr
+    assert "0.00 USD" not in refused.stderr
+
+
+def test_make_aws_run_estimates_what_it_was_asked_to_run(clone, tmp_path, run_in):
+    """With a `python` that only says what it was asked for, and ends the run at the estimate."""
+    python = tmp_path / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "$*"\ncase "$*" in *tabveil.cost*) exit 3;; esac\n')
+    python.chmod(0o755)
+    (clone / ".tabveil").mkdir()
+    (clone / ".tabveil" / "aws.env").write_text("")
+    choices = ("DATASET=loans", "SYNTHESIZER=sdv_tvae", "ENVIRONMENT=local")
+    said = run_in(clone, "make", "aws-run", *choices, f"VENV={tmp_path / 'venv'}", check=False)
+    assert said.stdout.splitlines()[-1] == "-m tabveil.cost dataset=loans synthesizer=sdv_tvae environment=aws"
 
 
 def test_stages_leave_their_requests(clone, run_in):

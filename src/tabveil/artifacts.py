@@ -24,8 +24,8 @@ import pyarrow.parquet as pq
 
 from tabveil.errors import ArtifactError, TabVeilError
 
-STAGES = ("pull", "preprocess", "verify", "train", "sample", "evaluate", "publish")
-PREPARATION_STAGES = STAGES[:3]
+STAGES = ("preflight", "pull", "preprocess", "verify", "train", "sample", "evaluate", "publish")
+PREPARATION_STAGES = STAGES[:4]
 TEMPORARY = ".tmp"
 
 
@@ -48,6 +48,12 @@ class Artifacts:
             raise ArtifactError(f"no stage '{name}'; there are: {', '.join(STAGES)}")
         base = self.root if self.trial is None or name in PREPARATION_STAGES else self.trial
         return base / name
+
+    # preflight
+    @property
+    def place(self) -> Path:
+        """Where the run reads and publishes: environment, Region, buckets, key."""
+        return self.stage("preflight") / "place.json"
 
     # pull
     @property

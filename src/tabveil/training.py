@@ -18,6 +18,7 @@ def fit_file(
     *,
     progress: bool = False,
     on_loss: OnLoss | None = None,
+    checkpoint: Path | None = None,
 ) -> Synthesizer:
     """A synthesizer fitted on the modelled columns of a Parquet file (and, where there is one, on whose row each is).
 
@@ -27,6 +28,7 @@ def fit_file(
         train_data: the clean rows that `verify` wrote.
         progress: show a progress bar on the terminal.
         on_loss: called with every loss record as it comes.
+        checkpoint: folder of an unfinished training to go on from; see `Synthesizer.fit`.
 
     Raises:
         ArtifactError: the file is missing or unreadable.
@@ -35,5 +37,5 @@ def fit_file(
     """
     table = canonical(read_parquet(train_data, "verify"), metadata)
     synthesizer = create_synthesizer(config)
-    synthesizer.fit(table, metadata, progress=progress, on_loss=on_loss)
+    synthesizer.fit(table, metadata, progress=progress, on_loss=on_loss, checkpoint=checkpoint)
     return synthesizer

@@ -137,6 +137,22 @@ def test_an_interrupt_cancels_the_job_and_deletes_the_copies(aws, faults, monkey
     assert left_behind(aws) == []
 
 
+def test_an_interrupt_before_the_answer_cancels_the_job_that_began(aws, faults, monkeypatch):
+    faults.write_text(json.dumps({"job": "hang"}))
+    create, before = Macie._create_job, states(aws)
+
+    def interrupted(self: Macie, *arguments: object) -> str:
+        create(self, *arguments)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Macie, "_create_job", interrupted)
+    with pytest.raises(KeyboardInterrupt) as caught:
+        scan(aws)
+    assert not hasattr(caught.value, "__notes__")
+    assert states(aws) == [*before, "CANCELLED"]
+    assert left_behind(aws) == []
+
+
 def test_what_costs_too_much_is_never_uploaded(aws):
     jobs = len(states(aws))
     with pytest.raises(CostError, match="must cost at most 1e-09 USD"):

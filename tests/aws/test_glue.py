@@ -9,6 +9,7 @@ import json
 import re
 import threading
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -200,7 +201,7 @@ def test_every_other_end_is_an_error_that_says_why(aws, folders, state: str, rea
     said = str(caught.value)
     assert message in said
     assert RUN_ID in said
-    assert "log-group/$252Faws-glue$252Ftabveil$3FlogStreamNameFilter$3D" + RUN_ID in said
+    assert "log-group/$252Faws-glue$252Ftabveil$252Ferror$3FlogStreamNameFilter$3D" + RUN_ID in said
     assert len(said.splitlines()) == 1
     assert not target.exists()
     assert prefixes(aws) == {"scripts"}
@@ -233,6 +234,39 @@ def test_an_interrupt_stops_the_run_and_waits_for_its_end(aws, stub, folders, mo
     assert prefixes(aws) == {"scripts"}
 
 
+@pytest.mark.parametrize("second", [KeyboardInterrupt(), SystemExit(143)])
+def test_a_second_interrupt_leaves_neither_job_nor_rows_unmentioned(aws, stub, folders, monkeypatch, second):
+    source, target = folders
+
+    def interrupt(state: str) -> None:
+        raise KeyboardInterrupt
+
+    def impatient(*_: Any) -> None:
+        raise second
+
+    monkeypatch.setattr(glue, "stop", impatient)
+    monkeypatch.setattr(aws.store, "delete_prefix", impatient)
+    expect_start(stub, aws)
+    expect_states(stub, described("RUNNING"))
+    with pytest.raises(KeyboardInterrupt) as caught:
+        run_on_glue(aws, source, target, on_status=interrupt)
+    runs_on, later, left = caught.value.__notes__
+    assert runs_on.startswith("the job may run on, its cancellation was interrupted")
+    assert f"{TOKEN}/ is deleted all the same" in later
+    assert f"{TOKEN}/ holds real rows, deleting it was interrupted" in left
+
+
+def test_rows_that_a_killed_process_left_are_deleted_by_the_next_run(aws, stub, folders):
+    now, source, target = datetime.now(UTC), *folders
+    names = {age: f"glue/{now - timedelta(hours=age):%Y%m%d-%H%M%S}-{TOKEN}/input/raw.parquet" for age in (1, 23, 25)}
+    kept = {names[1], names[23], "glue/2-not-a-run/x", "glue/20200101-000000-of-others/x"}
+    aws.store.objects |= dict.fromkeys([*kept, names[25], "glue/20200101-000000-abc/output/x"], b"rows")
+    expect_start(stub, aws)
+    expect_states(stub, described("SUCCEEDED"))
+    run_on_glue(aws, source, target)
+    assert {key for key in aws.store.objects if "scripts" not in key} == kept
+
+
 def test_a_run_that_has_ended_by_itself_is_not_stopped(aws, stub, monkeypatch, folders):
     Runs(aws, monkeypatch, "FAILED")
     aws.store.objects["glue/r/input/plan.json"] = b""
@@ -248,8 +282,9 @@ def test_expired_credentials_end_the_wait_and_what_could_not_be_done_is_told(aws
     stub.add_client_error("get_job_runs", "ExpiredTokenException", "expired")
     with pytest.raises(CloudError, match="the credentials have expired") as caught:
         run_on_glue(aws, source, target)
-    cancelled, deleted = caught.value.__notes__
-    assert "could not be cancelled" in cancelled
+    cancelled, later, deleted = caught.value.__notes__
+    assert "the job may run on, it could not be cancelled" in cancelled
+    assert "is deleted all the same; what the job still writes there" in later
     assert "holds real rows and could not be deleted" in deleted
 
 
@@ -312,6 +347,7 @@ def test_the_definition_pins_what_glue_would_choose_itself(aws):
     assert re.fullmatch(
         r"s3://tabveil-work/glue/scripts/spark_job-[0-9a-f]{16}\.py", wanted["Command"]["ScriptLocation"]
     )
+    assert wanted["DefaultArguments"] == {"--custom-logGroup-prefix": "/aws-glue/tabveil"}
     assert "SecurityConfiguration" not in wanted
     secured = dataclasses.replace(ENVIRONMENT, glue=dataclasses.replace(OWN, security_configuration="bank"))
     assert glue.job_definition(secured, "s3://b/k")["SecurityConfiguration"] == "bank"

@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 from tabveil.artifacts import to_json
 from tabveil.aws import glue
 from tabveil.aws.embedded.context import Context
+from tabveil.aws.embedded.glue_runs import log_group
 from tabveil.aws.embedded.spark_run import SparkRun
 from tabveil.aws.glue import run_on_glue
 from tabveil.aws.session import AWS, connect_aws
@@ -139,6 +140,8 @@ def test_one_run_at_a_time_and_what_has_ended_cannot_be_stopped(aws, script, sou
     script(SLEEP)
     glue.ensure_job(client, glue.job_definition(ENVIRONMENT, glue.upload_script(aws)), ENVIRONMENT)
     run_id = client.start_job_run(JobName=name)["JobRunId"]
+    run = client.get_job_run(JobName=name, RunId=run_id)["JobRun"]
+    assert run["LogGroupName"] == ENVIRONMENT.glue.log_group_prefix
     with pytest.raises(ClientError, match="ConcurrentRunsExceededException"):
         client.start_job_run(JobName=name)
     assert client.batch_stop_job_run(JobName=name, JobRunIds=[run_id])["Errors"] == []
@@ -152,6 +155,13 @@ def test_one_run_at_a_time_and_what_has_ended_cannot_be_stopped(aws, script, sou
         client.create_job(Name=name, Role=ENVIRONMENT.glue.role_arn, Command={"Name": "glueetl"})
     job = client.get_job(JobName=name)["Job"]
     assert (job["GlueVersion"], job["Timeout"], job["MaxRetries"]) == ("5.1", 30, 0)
+
+
+def test_glue_5_knows_a_prefix_of_log_groups_and_no_longer_a_name():
+    arguments = {"--continuous-log-logGroup": "/name", "--custom-logGroup-prefix": "/prefix"}
+    assert log_group("4.0", arguments) == "/name"
+    assert {log_group(version, arguments) for version in ("5.0", "5.1", "6.0", None)} == {"/prefix"}
+    assert log_group("5.1", {"--continuous-log-logGroup": "/name"}) == "/aws-glue/jobs"
 
 
 def run_to_end(aws: AWS, tmp_path: Path, script: str | None, timeout_seconds: float) -> SparkRun:

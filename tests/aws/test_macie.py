@@ -8,6 +8,7 @@ import aws_shapes
 import boto3
 import pytest
 from botocore.config import Config
+from botocore.exceptions import ReadTimeoutError
 from botocore.stub import ANY, Stubber
 
 from tabveil.aws.macie import Macie, Scope
@@ -77,6 +78,13 @@ def job_done(stub: Stubber, **statistics: float) -> None:
 
 def cancelled(stub: Stubber) -> None:
     stub.add_response("update_classification_job", {}, {"jobId": "j1", "jobStatus": "CANCELLED"})
+
+
+def listed_jobs(stub: Stubber, *states: str) -> None:
+    """The jobs of our name, by their states."""
+    named = {"includes": [{"comparator": "EQ", "key": "name", "values": ["tabveil-verify-loans-run"]}]}
+    items = [{"jobId": f"j{number}", "jobStatus": state} for number, state in enumerate(states, 1)]
+    stub.add_response("list_classification_jobs", {"items": items}, {"filterCriteria": named})
 
 
 # session
@@ -265,10 +273,43 @@ ERRORS = [
 @pytest.mark.parametrize("code", [*ERRORS, "ExpiredTokenException", "UnrecognizedClientException"])
 def test_every_error_of_the_service_model_is_one_line(macie, stub, code):
     stub.add_client_error("create_classification_job", code, "said\nso", http_status_code=400)
+    listed_jobs(stub)
     with pytest.raises(CloudError, match="Macie must start a job over s3://tabveil-work/verify/loans/run/") as caught:
         macie.run(SCOPE, ["NAME"], [])
     assert "\n" not in str(caught.value)
     assert code in str(caught.value)
+    assert not hasattr(caught.value, "__notes__")
+
+
+@pytest.mark.parametrize("reason", [KeyboardInterrupt(), SystemExit(143), ReadTimeoutError(endpoint_url="https://x")])
+@pytest.mark.parametrize("states", [(), ("RUNNING",), ("COMPLETE",)])
+def test_a_job_whose_start_was_not_answered_is_found_by_its_name(macie, client, stub, monkeypatch, reason, states):
+    def interrupted(**_: object) -> None:
+        raise reason
+
+    monkeypatch.setattr(client, "create_classification_job", interrupted)
+    listed_jobs(stub, *states)
+    if states == ("RUNNING",):
+        cancelled(stub)
+    with pytest.raises((KeyboardInterrupt, SystemExit, CloudError)) as caught:
+        macie.run(SCOPE, ["NAME"], [])
+    assert not hasattr(caught.value, "__notes__")
+
+
+def test_a_second_interrupt_says_that_the_job_may_run_on(macie, client, stub, clock, monkeypatch):
+    def interrupted(**_: object) -> None:
+        raise KeyboardInterrupt
+
+    clock.interrupt_at = 5.0
+    monkeypatch.setattr(client, "update_classification_job", interrupted)
+    job_created(stub)
+    for _ in range(3):
+        job_seen(stub, "RUNNING")
+    with pytest.raises(KeyboardInterrupt) as caught:
+        macie.run(SCOPE, ["NAME"], [])
+    assert caught.value.__notes__ == [
+        "the job may run on, its cancellation was interrupted: look at it in AWS's console"
+    ]
 
 
 # findings

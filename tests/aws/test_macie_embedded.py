@@ -326,10 +326,11 @@ def test_every_call_of_the_adapter_is_answered_as_the_service_model_has_it(aws, 
     allow_ids = macie.allow_ids([{"name": "tabveil-allow-0123456789ad", "criteria": {"regex": "nothing"}}])
     job_id = macie.run(Scope(aws.account_id(), WORK, prefix), ["NAME"], custom_ids, allow_ids)
     assert len(macie.findings(job_id, [f"{prefix}t.csv"])) == 1
+    assert macie._running("tabveil-" + prefix.strip("/").replace("/", "-")) == []
     assert answered == {
         *("GetMacieSession", "DisableMacie", "EnableMacie", "ListCustomDataIdentifiers", "CreateCustomDataIdentifier"),
         *("ListAllowLists", "CreateAllowList", "CreateClassificationJob", "DescribeClassificationJob"),
-        *("ListFindings", "GetFindings"),
+        *("ListClassificationJobs", "ListFindings", "GetFindings"),
     }
 
 

@@ -133,7 +133,7 @@ def test_copies_that_cannot_be_deleted_after_a_failure_are_a_note_to_it(copies):
     with pytest.raises(ValueError, match="why") as caught, uploaded(FakeStore(keep=True), "w", "verify/run/", copies):
         raise ValueError("why")
     assert caught.value.__notes__ == [
-        "copies of the clean table may be left below s3://w/verify/run/: deleting was refused"
+        "s3://w/verify/run/ holds real rows and could not be deleted: deleting was refused"
     ]
 
 

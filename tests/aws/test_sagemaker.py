@@ -30,7 +30,7 @@ from tabveil.aws import sagemaker
 from tabveil.aws.polling import poll
 from tabveil.aws.sagemaker import train_on_sagemaker
 from tabveil.config import EnvironmentConfig, SageMakerConfig, SDVConfig, TVAEConfig
-from tabveil.errors import CloudError, ConfigError, CostError, ModelFileError, ObjectNotFoundError
+from tabveil.errors import CloudError, ConfigError, CostError, ModelFileError, ObjectNotFoundError, StorageError
 from tabveil.provenance import sha256_of
 
 JOB = "tabveil-loans-20261124-110203-1f2e3d"
@@ -53,10 +53,11 @@ NOW = datetime(2026, 11, 24, 11, 2, 3, tzinfo=UTC)
 
 
 class FakeStore:
-    """An object store in memory, with the two calls that the adapter makes."""
+    """An object store in memory, with the calls that the adapter makes."""
 
     def __init__(self) -> None:
         self.objects: dict[str, bytes] = {}
+        self.broken = False
 
     def put_version(self, bucket: str, key: str, path: Path) -> None:
         self.objects[f"s3://{bucket}/{key}"] = path.read_bytes()
@@ -67,6 +68,14 @@ class FakeStore:
             raise ObjectNotFoundError(f"cannot read {uri}: no such object")
         assert len(self.objects[uri]) <= max_bytes
         destination.write_bytes(self.objects[uri])
+
+    def delete_prefix(self, bucket: str, prefix: str) -> int:
+        if self.broken:
+            raise StorageError("the store refused")
+        gone = [uri for uri in self.objects if uri.startswith(f"s3://{bucket}/{prefix}")]
+        for uri in gone:
+            del self.objects[uri]
+        return len(gone)
 
 
 @dataclasses.dataclass
@@ -166,15 +175,29 @@ def train(aws: FakeAWS, files: dict[str, Path], model: Path, **others: Any) -> s
 
 def test_a_completed_job_brings_its_model_and_its_bill(aws, files, model, archive):
     aws.store.objects[ARTIFACT] = archive()
+    other = "s3://tabveil-work/training/tabveil-loans-other/input/train.parquet"
+    aws.store.objects[other] = b"of another job"
     told: list[str] = []
+
+    def tell(status: str) -> None:
+        told.append(status)
+        assert aws.store.objects[f"s3://tabveil-work/training/{JOB}/input/train.parquet"] == b"train.parquet"
+        assert aws.store.objects[f"s3://tabveil-work/training/{JOB}/input/metadata.json"] == b"metadata.json"
+
     steps = ["Starting", "Starting", "Downloading", "Training", "Training", "Uploading"]
     with stubbed(aws, *(description("InProgress", step) for step in steps), COMPLETED):
-        run = train(aws, files, model, on_status=told.append)
+        run = train(aws, files, model, on_status=tell)
     assert run == sagemaker.TrainingRun(JOB, "ml.c5.xlarge", True, 120, round(120 / 3600 * 0.233, 6))
     assert told == ["Starting", "Downloading", "Training", "Uploading", "Completed"]
     assert sorted(path.name for path in model.iterdir()) == ["synthesizer.json", "weights.safetensors"]
-    assert aws.store.objects[f"s3://tabveil-work/training/{JOB}/input/train.parquet"] == b"train.parquet"
-    assert aws.store.objects[f"s3://tabveil-work/training/{JOB}/input/metadata.json"] == b"metadata.json"
+    assert aws.store.objects == {other: b"of another job"}  # neither rows nor archive stay
+
+
+def test_a_model_is_brought_although_the_rows_could_not_be_deleted_and_that_is_an_error(aws, files, model, archive):
+    aws.store.objects[ARTIFACT], aws.store.broken = archive(), True
+    with stubbed(aws, COMPLETED), pytest.raises(StorageError, match="the store refused"):
+        train(aws, files, model)
+    assert "weights.safetensors" in [path.name for path in model.iterdir()]
 
 
 def test_a_job_whose_bill_is_unknown_is_still_a_job(aws, files, model, archive):
@@ -210,6 +233,7 @@ def test_every_other_end_is_an_error_that_says_why(
     assert f"status {status}, {secondary}" in said
     assert len(said.splitlines()) == 1
     assert [path.name for path in model.iterdir()] == ["old.json"]
+    assert aws.store.objects == {}
 
 
 def test_every_status_of_the_service_model_is_handled():
@@ -228,6 +252,7 @@ def test_an_interrupt_stops_the_job(aws, files, model, signal: BaseException):
     with stubbed(aws, description("InProgress", "Training"), stops=True), pytest.raises(type(signal)) as caught:
         train(aws, files, model, on_status=interrupt)
     assert not hasattr(caught.value, "__notes__")
+    assert aws.store.objects == {}
     assert [path.name for path in model.iterdir()] == ["old.json"]
 
 

@@ -108,10 +108,18 @@ def left_behind(project: Path) -> list[Path]:
     return list((project / ".tabveil" / "aws" / "training").iterdir())
 
 
-def test_a_job_trains_the_same_model_as_this_process(aws, project, files, tmp_path):
+def test_a_job_trains_the_same_model_as_this_process(aws, project, files, tmp_path, monkeypatch):
     told: list[str] = []
-    began = time.monotonic()
-    run = train_on_sagemaker(aws, CONFIG, "accounts", files, tmp_path / "model", on_status=told.append)
+    began, output = time.monotonic(), tmp_path / "output.tar.gz"
+    job = sagemaker.job_name("accounts")
+    monkeypatch.setattr(sagemaker, "job_name", lambda dataset: job)
+
+    def tell(status: str) -> None:
+        told.append(status)
+        if status == "Completed":
+            aws.store.get("tabveil-work", f"training/{job}/output/output.tar.gz", output, max_bytes=10**6)
+
+    run = train_on_sagemaker(aws, CONFIG, "accounts", files, tmp_path / "model", on_status=tell)
     fit_file(CONFIG, files["train.parquet"], METADATA).save(tmp_path / "here")
     assert sha256_of(tmp_path / "model") == sha256_of(tmp_path / "here")
     assert told[-1] == "Completed"
@@ -120,8 +128,7 @@ def test_a_job_trains_the_same_model_as_this_process(aws, project, files, tmp_pa
     assert 1 <= run.billable_seconds <= time.monotonic() - began + 1
     assert left_behind(project) == []
 
-    output = tmp_path / "output.tar.gz"
-    aws.store.get("tabveil-work", f"training/{run.job_name}/output/output.tar.gz", output, max_bytes=10**6)
+    assert aws.store.list("tabveil-work", f"training/{job}/") == []
     with tarfile.open(output) as tar:
         metrics = json.load(tar.extractfile("./metrics.json"))
     assert metrics["steps"] == 30
@@ -156,6 +163,7 @@ def test_a_job_that_is_interrupted_here_is_stopped_there(aws, client, files, tmp
     assert [step["Status"] for step in described["SecondaryStatusTransitions"]][-2:] == ["Stopping", "Stopped"]
     assert not (tmp_path / "model").exists()
     assert left_behind(project) == []
+    assert [info.key for info in aws.store.list("tabveil-work", f"training/{job}/input/")] == []
     with pytest.raises(ClientError, match="is in status Stopped"):
         client.stop_training_job(TrainingJobName=job)
     sagemaker.stop(client, job)  # the adapter takes that for done

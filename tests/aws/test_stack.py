@@ -19,9 +19,19 @@ from botocore.stub import Stubber
 
 from tabveil.aws import stack as module
 from tabveil.aws.session import AWS, connect_aws
-from tabveil.aws.stack import OUTPUTS, Stack, main, variables, write_variables
+from tabveil.aws.stack import Stack, main
+from tabveil.aws.stack_variables import (
+    OUTPUTS,
+    Place,
+    choose_place,
+    recorded_place,
+    shell_region,
+    variables,
+    write_variables,
+)
 from tabveil.config import EnvironmentConfig
 from tabveil.errors import CloudError
+from tabveil.stages.app import compose_config
 from tabveil.storage.connection import without_aws_settings
 
 NOT_BY_MOTO = {"AWS::S3::BucketPolicy", "AWS::Budgets::Budget"}
@@ -54,7 +64,8 @@ def stack(embedded) -> Stack:
 def up(stack, template):
     outputs = stack.up(template, PARAMETERS)
     yield outputs
-    stack.down()
+    if stack.status() is not None:
+        stack.down()
 
 
 def test_the_template_is_deployed_but_for_what_moto_cannot(stack, up, embedded, template):
@@ -82,7 +93,7 @@ def test_what_was_deployed_is_what_was_asked_for(up, embedded):
     document = iam.get_role_policy(RoleName=role, PolicyName="macie")["PolicyDocument"]
     assert "macie2:GetSensitiveDataOccurrences" in str(document)  # moto keeps it as text
     groups = embedded.client("logs").describe_log_groups()["logGroups"]
-    assert [group["retentionInDays"] for group in groups] == [30, 30]
+    assert [group["retentionInDays"] for group in groups] == [30, 30, 30]
 
 
 def test_a_second_up_changes_nothing(stack, up, template):
@@ -98,20 +109,18 @@ def test_down_leads_back_to_nothing_with_every_version(stack, up, embedded):
     s3.delete_object(Bucket=bucket, Key="raw/table.csv")
     s3.put_object(Bucket=up["OutputBucket"], Key="x", Body=b"3")
     glue = embedded.client("glue")
-    job = {
-        "Name": "tabveil-preprocess",
-        "Role": up["GlueRole"],
-        "Command": {"Name": "glueetl", "ScriptLocation": "s3://x"},
-    }
-    glue.create_job(**job)
+    assert up["GlueJob"] == "tv-test-preprocess"
+    job = {"Role": up["GlueRole"], "Command": {"Name": "glueetl", "ScriptLocation": "s3://x"}}
+    for name in (up["GlueJob"], "tabveil-preprocess"):
+        glue.create_job(Name=name, **job)
     assert stack.down() == 4
     assert stack.status() is None
-    assert glue.list_jobs()["JobNames"] == []
+    assert glue.list_jobs()["JobNames"] == ["tabveil-preprocess"]  # of another stack
+    glue.delete_job(JobName="tabveil-preprocess")
     assert s3.list_buckets()["Buckets"] == []
     assert embedded.client("ecr").describe_repositories()["repositories"] == []
     assert embedded.client("logs").describe_log_groups()["logGroups"] == []
     assert embedded.client("iam").list_roles()["Roles"] == []
-    assert stack.down() == 0
 
 
 def test_outputs_of_no_stack_are_an_error(stack):
@@ -136,7 +145,7 @@ class Scripted:
             self.glue = session.client("glue")
         self.stub, self.s3_stub = Stubber(self.formation), Stubber(self.s3)
         glue_stub = Stubber(self.glue)
-        glue_stub.add_response("delete_job", {"JobName": "tabveil-preprocess"})
+        glue_stub.add_response("delete_job", {"JobName": "tv-test-preprocess"}, {"JobName": "tv-test-preprocess"})
         glue_stub.activate()
         self.stub.activate()
         self.s3_stub.activate()
@@ -233,7 +242,7 @@ def test_refused_access_is_one_line(scripted, by_script):
 
 def test_versions_that_cannot_be_deleted_keep_the_stack(scripted, by_script):
     scripted.has("CREATE_COMPLETE")
-    scripted.has("CREATE_COMPLETE", {"LandingBucket": "tv-landing"})
+    scripted.has("CREATE_COMPLETE", {"LandingBucket": "tv-landing", "GlueJob": "tv-test-preprocess"})
     versions = [{"Key": "private/name.csv", "VersionId": "1"}]
     scripted.s3_stub.add_response("list_object_versions", {"Versions": versions})
     errors = [{"Key": "private/name.csv", "Code": "AccessDenied"}]
@@ -247,15 +256,17 @@ OUT = {key: f"value of {key}" for key in OUTPUTS}
 
 
 def test_variables_are_those_that_the_environment_reads(tmp_path):
-    values = variables(OUT, "eu-west-1", "0.2.0")
+    place = Place("tv-test", "eu-west-1")
+    values = variables(OUT, place, "0.2.0")
     assert values["TABVEIL_IMAGE"] == "value of Repository:0.2.0"
     assert values["AWS_REGION"] == "eu-west-1"
     path = tmp_path / ".tabveil" / "aws.env"
     write_variables(path, values)
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     assert "TABVEIL_KMS_KEY='value of KmsKey'\n" in path.read_text()
+    assert recorded_place(path) == place
     with pytest.raises(CloudError, match="GlueRole are missing"):
-        variables({k: v for k, v in OUT.items() if k != "GlueRole"}, "eu-west-1", "1")
+        variables({k: v for k, v in OUT.items() if k != "GlueRole"}, place, "1")
 
 
 @pytest.fixture
@@ -284,26 +295,100 @@ def command(project, embedded: AWS, monkeypatch):
 
     monkeypatch.setattr(module, "connect_aws", Connected)
     monkeypatch.setattr(module, "WAIT", {"Delay": 1, "MaxAttempts": 5})
-    return lambda *arguments: main([*arguments, "--prefix", "tv-test"])
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    return lambda *arguments: main([*arguments])
 
 
 def test_up_status_and_down_by_the_command_line(command, project, monkeypatch, capsys):
-    assert command("up", "--email", "someone@bank.example", "--image-tag", "7") == 0
+    assert command("up", "--email", "someone@bank.example", "--image-tag", "7", "--prefix", "tv-test") == 0
+    monkeypatch.setenv("AWS_REGION", "us-east-1")  # the file knows better
     written = (project / ".tabveil" / "aws.env").read_text()
     assert "TABVEIL_IMAGE=123456789012.dkr.ecr.eu-central-1.amazonaws.com/tv-test:7\n" in written
     command("status")
-    assert "stack tv-test: CREATE_COMPLETE" in capsys.readouterr().out
+    assert "stack tv-test in eu-central-1: CREATE_COMPLETE (account 123456789012)" in capsys.readouterr().out
     monkeypatch.setattr("sys.stdin", io.StringIO("no\n"))
     with pytest.raises(SystemExit):
         command("down")
-    assert "the stack tv-test stays" in capsys.readouterr().err
+    assert "the stack tv-test in eu-central-1 stays" in capsys.readouterr().err
     assert (project / ".tabveil" / "aws.env").exists()
     monkeypatch.setattr("sys.stdin", io.StringIO("tv-test\n"))
     command("down")
     assert not (project / ".tabveil" / "aws.env").exists()
-    command("status")
-    assert "there is none" in capsys.readouterr().out
-    command("down", "--yes")
+    command("status", "--prefix", "tv-test")
+    assert "stack tv-test in us-east-1: there is none" in capsys.readouterr().out
+
+
+@pytest.fixture
+def recorded(project) -> Path:
+    """What an earlier `up` of another stack left."""
+    path = project / ".tabveil" / "aws.env"
+    write_variables(path, variables(OUT, Place("bank-a", "eu-central-1"), "1"))
+    return path
+
+
+@pytest.mark.parametrize("arguments", [[], ["--prefix", "tv-other"], ["--yes"]])
+def test_down_of_a_stack_that_is_not_there_is_an_error_and_keeps_the_file(command, recorded, capsys, arguments):
+    before = recorded.read_bytes()
+    with pytest.raises(SystemExit) as ended:
+        command("down", *arguments)
+    assert ended.value.code == 2
+    prefix = "tv-other" if "--prefix" in arguments else "bank-a"
+    said = capsys.readouterr().err
+    assert f"there must be a stack {prefix}, however there is none in eu-central-1 of account 123456789012" in said
+    assert recorded.read_bytes() == before
+
+
+def test_down_of_another_stack_keeps_the_file(command, stack, template, recorded, capsys):
+    stack.up(template, PARAMETERS)
+    command("down", "--yes", "--prefix", "tv-test")
+    assert stack.status() is None
+    assert "aws.env stays: it names another stack" in capsys.readouterr().out
+    assert recorded.exists()
+
+
+@pytest.mark.parametrize("arguments", [["--prefix", "tv-test"], ["--region", "eu-west-1"], []])
+def test_up_of_a_second_stack_would_forget_the_first(command, stack, recorded, monkeypatch, capsys, arguments):
+    if not arguments:
+        monkeypatch.setenv("AWS_REGION", "us-east-1")
+    with pytest.raises(SystemExit):
+        command("up", "--email", "someone@bank.example", *arguments)
+    assert "aws.env names bank-a in eu-central-1, however" in capsys.readouterr().err
+    assert recorded_place(recorded) == Place("bank-a", "eu-central-1")
+    assert stack.status() is None
+
+
+@pytest.mark.parametrize(
+    ("shell", "region"),
+    [
+        ({"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "us-east-1"}, "eu-west-1"),
+        ({"AWS_REGION": "", "AWS_DEFAULT_REGION": "us-east-1"}, "us-east-1"),
+        ({}, "eu-central-1"),
+    ],
+)
+def test_a_region_is_the_shells_or_the_default(shell, region):
+    assert choose_place(None, shell_region(shell), None) == Place("tabveil", region)
+
+
+def test_the_environment_is_where_the_file_or_the_shell_says(monkeypatch):
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION", *OUTPUTS.values()):
+        monkeypatch.delenv(name, raising=False)
+    assert compose_config(["environment=aws"]).environment.region == "eu-central-1"
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    assert compose_config(["environment=aws"]).environment.region == "us-east-1"
+    for name, value in variables(OUT, Place("bank-a", "eu-west-1"), "1").items():
+        monkeypatch.setenv(name, value)
+    environment = compose_config(["environment=aws"]).environment
+    assert (environment.region, environment.glue.job_name) == ("eu-west-1", "value of GlueJob")
+    assert environment.glue.log_group_prefix == "value of GlueLogs"
+
+
+@pytest.mark.parametrize("text", ["AWS_REGION=eu-west-1\n", "x", "TABVEIL_PREFIX='open"])
+def test_a_file_that_does_not_name_the_stack_is_one_line(command, recorded, capsys, text):
+    recorded.write_text(text)
+    with pytest.raises(SystemExit):
+        command("down", "--yes")
+    assert "must name AWS_REGION and TABVEIL_PREFIX, however it does not" in capsys.readouterr().err
+    assert recorded.read_text() == text
 
 
 @pytest.mark.parametrize(
@@ -312,13 +397,13 @@ def test_up_status_and_down_by_the_command_line(command, project, monkeypatch, c
 )
 def test_wrong_arguments_are_one_line(command, capsys, arguments, message):
     with pytest.raises(SystemExit) as ended:
-        main([*arguments]) if "--prefix" in arguments else command(*arguments)
+        command(*arguments)
     assert ended.value.code == 2
     assert message in capsys.readouterr().err
 
 
 def test_dummy_credentials_are_refused_before_any_request(project, monkeypatch, capsys):
-    for name in ("AWS_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
+    for name in ("AWS_PROFILE", "AWS_REGION", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tabveil.aws import stack
+from tabveil.aws import stack_variables
 
 BUCKETS = ("LandingBucket", "WorkBucket", "OutputBucket")
 ROLES = ("PipelineRole", "GlueRole", "SageMakerRole")
@@ -18,6 +18,7 @@ WITHOUT_RESOURCE = {
     "macie2:EnableMacie",
     "macie2:ListCustomDataIdentifiers",
     "macie2:ListAllowLists",
+    "macie2:ListClassificationJobs",
     "macie2:ListFindings",
     "macie2:GetFindings",
     "ecr:GetAuthorizationToken",
@@ -71,7 +72,67 @@ def test_buckets_refuse_plain_http_old_tls_and_other_encryption(template, name):
         assert (by_sid[sid]["Action"], by_sid[sid]["Resource"]) == ("s3:*", everything)
     assert by_sid["TlsOnly"]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
     assert by_sid["Tls12"]["Condition"] == {"NumericLessThan": {"s3:TlsVersion": "1.2"}}
-    assert by_sid["NoOtherEncryption"]["Action"] == "s3:PutObject"
+    others = [by_sid[sid] for sid in by_sid.keys() - {"TlsOnly", "Tls12"}]
+    assert all((s["Action"], s["Resource"]) == ("s3:PutObject", everything[1]) for s in others)
+    assert ("NothingIsOverwritten" in by_sid) == (name == "OutputBucket")
+
+
+KEY_ID = "s3:x-amz-server-side-encryption-aws-kms-key-id"
+ALGORITHM = "s3:x-amz-server-side-encryption"
+CALLERS_KEY = "s3:x-amz-server-side-encryption-customer-algorithm"
+OURS = {"Fn::GetAtt": ["Key", "Arn"]}
+
+
+def holds(condition, request):
+    """IAM's evaluation of a condition: every operator and key must match; a key that is not sent matches by `Null` and
+    by negated operators only (IAM User Guide, "IAM JSON policy elements: Condition operators").
+    """
+    tests = {
+        "Null": lambda key, value: (key not in request) == (value == "true"),
+        "StringEquals": lambda key, value: key in request and request[key] == value,
+        "StringNotEquals": lambda key, value: request.get(key) != value,
+        "Bool": lambda key, value: request.get(key) == value,
+    }
+    return all(tests[operator](key, value) for operator, keys in condition.items() for key, value in keys.items())
+
+
+def refused(template, name, request):
+    """Sids of the statements that refuse an upload."""
+    statements = template["Resources"][f"{name}Policy"]["Properties"]["PolicyDocument"]["Statement"]
+    return {s["Sid"] for s in statements if s["Action"] == "s3:PutObject" and holds(s["Condition"], request)}
+
+
+WHOLE = {"s3:ObjectCreationOperation": "true"}
+ONLY_NEW = {**WHOLE, "s3:if-none-match": "*"}
+
+
+@pytest.mark.parametrize("name", BUCKETS)
+@pytest.mark.parametrize(
+    ("headers", "sids"),
+    [
+        ({}, set()),  # the bucket encrypts by its default: our key
+        ({ALGORITHM: "aws:kms", KEY_ID: OURS}, set()),
+        ({ALGORITHM: "aws:kms", KEY_ID: "arn:aws:kms:eu-central-1:999999999999:key/theirs"}, {"NoOtherKey"}),
+        ({ALGORITHM: "aws:kms"}, {"NoKeyOfAws"}),
+        ({ALGORITHM: "AES256"}, {"NoOtherEncryption"}),
+        ({ALGORITHM: "aws:kms:dsse", KEY_ID: OURS}, {"NoOtherEncryption"}),
+        ({CALLERS_KEY: "AES256"}, {"NoKeyOfTheCaller"}),
+    ],
+)
+def test_uploads_are_encrypted_by_our_key_or_refused(template, name, headers, sids):
+    assert refused(template, name, {**ONLY_NEW, **headers}) == sids
+
+
+@pytest.mark.parametrize(
+    ("request_", "sids"),
+    [
+        (ONLY_NEW, set()),
+        (WHOLE, {"NothingIsOverwritten"}),
+        ({"s3:ObjectCreationOperation": "false"}, set()),  # UploadPart and the beginning of an upload in parts
+    ],
+)
+def test_what_was_published_is_not_overwritten(template, request_, sids):
+    assert refused(template, "OutputBucket", request_) == sids
 
 
 def test_the_key_rotates_and_only_this_accounts_services_may_use_it(template):
@@ -152,7 +213,7 @@ def test_the_repository_scans_and_its_tags_stay(template):
 
 def test_logs_end_and_are_encrypted(template):
     groups = [r["Properties"] for r in template["Resources"].values() if r["Type"] == "AWS::Logs::LogGroup"]
-    assert len(groups) == 2
+    assert len(groups) == 3
     for group in groups:
         assert group["RetentionInDays"] <= 30
         assert group["KmsKeyId"] == {"Fn::GetAtt": ["Key", "Arn"]}
@@ -167,16 +228,26 @@ def test_the_budget_alarms_by_mail(template):
 
 def test_every_output_becomes_a_variable_that_the_environment_aws_reads(template, repository):
     described = {name: output["Description"] for name, output in template["Outputs"].items()}
-    assert described == stack.OUTPUTS
+    assert described == stack_variables.OUTPUTS
     conf = (repository / "conf" / "environment" / "aws.yaml").read_text()
     read = set(re.findall(r"oc\.env:(\w+)", conf))
-    written = {*described.values(), "AWS_REGION", "TABVEIL_IMAGE"}
-    assert read <= written
-    assert written - read == {"TABVEIL_PIPELINE_ROLE", "TABVEIL_REPOSITORY"}  # for people, in docs/aws.md
+    written = {*described.values(), "AWS_REGION", "TABVEIL_PREFIX", "TABVEIL_IMAGE"}
+    assert read - written == {"AWS_DEFAULT_REGION"}  # a shell's own
+    assert written - read == {"TABVEIL_PIPELINE_ROLE", "TABVEIL_REPOSITORY", "TABVEIL_PREFIX"}  # docs/aws.md, `down`
+
+
+def test_glues_logs_and_job_are_where_the_role_and_the_environment_look_for_them(template):
+    groups = [template["Resources"][f"Glue{name}Logs"]["Properties"] for name in ("Error", "Output")]
+    prefix, job = (template["Outputs"][name]["Value"]["Fn::Sub"] for name in ("GlueLogs", "GlueJob"))
+    assert [group["LogGroupName"]["Fn::Sub"] for group in groups] == [f"{prefix}/error", f"{prefix}/output"]
+    (logs,) = [s for _, s in statements(template, "GlueRole") if "logs:PutLogEvents" in s["Action"]]
+    assert logs["Resource"] == [{"Fn::GetAtt": [f"Glue{name}Logs", "Arn"]} for name in ("Error", "Output")]
+    (own,) = [s for _, s in statements(template, "PipelineRole") if "glue:CreateJob" in s["Action"]]
+    assert own["Resource"]["Fn::Sub"].endswith(f":job/{job}")
 
 
 def test_names_are_within_s3s_limit(template):
     longest = max(template["Resources"][name]["Properties"]["BucketName"]["Fn::Sub"] for name in BUCKETS)
     filled = longest.replace("${Prefix}", "p" * 20).replace("${AWS::AccountId}", "1" * 12)
     assert len(filled.replace("${AWS::Region}", "ap-southeast-2")) <= 63
-    assert template["Parameters"]["Prefix"]["AllowedPattern"] == stack.PREFIX.pattern
+    assert template["Parameters"]["Prefix"]["AllowedPattern"] == stack_variables.PREFIX.pattern

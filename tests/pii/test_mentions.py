@@ -95,3 +95,17 @@ def test_full_names_need_a_given_and_a_family_name():
     assert not lexicon.is_full_name("Head Baker")
     assert not lexicon.is_full_name("Anna")
     assert not lexicon.is_full_name("Rose Stone")
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("an anna%40mail.de gesendet", "an [EMAIL_ADDRESS] gesendet"),
+        ("an anna @ mail.de gesendet", "an [EMAIL_ADDRESS] gesendet"),
+        ('an "anna meier"@mail.de gesendet', "an [EMAIL_ADDRESS] gesendet"),
+        ("auf DE89-3704-0044-0532-0130-00 bitte", "auf [BANK_ACCOUNT_NUMBER] bitte"),
+        ("2 pieces @ 3.50 each", "2 pieces @ 3.50 each"),
+    ],
+)
+def test_untidy_forms_are_redacted(text, expected):
+    assert redact(text) == expected

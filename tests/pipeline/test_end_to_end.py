@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import signal
 import socket
 import sqlite3
@@ -24,6 +25,9 @@ import pytest
 from playwright.sync_api import Browser, Page
 
 from tabveil.artifacts import STAGES, Artifacts
+from tabveil.stages.app import compose_config
+from tabveil.storage import connect
+from tabveil.storage.receipts import landing_holds, publication_holds
 
 pytestmark = pytest.mark.pipeline
 
@@ -88,9 +92,55 @@ def test_the_synthetic_csv_has_the_original_header_and_no_real_identity(project:
     assert [email for email in EMAILS if email in text] == []
 
 
+def stages_run(output: str) -> list[str]:
+    """The stages that `dvc repro` says it ran, but for the one that always runs."""
+    ran = re.findall(r"Running stage '(\w+)'", output)
+    assert ran[0] == "preflight"
+    return ran[1:]
+
+
+def assert_up_to_date(project: Path, run_in) -> None:
+    """`dvc status` names nothing but the stage that always runs."""
+    assert run_in(project, "dvc", "status").stdout.split() == ["preflight:", "always", "changed"]
+
+
 def test_the_second_repro_runs_nothing_and_status_is_clean(project: Path, run_in):
-    assert "up to date" in run_in(project, "dvc", "repro").stdout
-    assert "up to date" in run_in(project, "dvc", "status").stdout
+    assert stages_run(run_in(project, "dvc", "repro").stdout) == []
+    assert_up_to_date(project, run_in)
+
+
+@pytest.mark.parametrize("times", [1, 2])  # the second time DVC's run cache knows both stages
+def test_a_lost_store_is_filled_again_without_training_again(project: Path, run_in, times: int):
+    """Same files, other bucket: what an account that was taken down and up again looks like."""
+    made = Artifacts(project / "artifacts")
+    before = json.loads(made.published.read_text())
+    shutil.rmtree(project / ".tabveil" / "s3")
+    assert stages_run(run_in(project, "dvc", "repro").stdout) == ["pull", "publish"]
+    after = json.loads(made.published.read_text())
+    assert after["uri"] == before["uri"]
+    assert after["manifest"]["version_id"] != before["manifest"]["version_id"]
+    config = compose_config(["dataset=accounts"], conf=project / "conf")
+    with connect(config.environment, project) as store:
+        assert landing_holds(store, config.environment, config.dataset, json.loads(made.source.read_text()))
+        assert publication_holds(store, config.environment, config.dataset, after)
+    assert stages_run(run_in(project, "dvc", "repro").stdout) == []
+
+
+def test_a_run_that_could_cost_too_much_is_refused_by_plain_dvc_repro(project: Path, run_in):
+    """Both jobs are below the limit, their sum is not: nothing runs, and no job is billed."""
+    files = [project / "conf" / "config.yaml", project / "conf" / "environment" / "embedded.yaml"]
+    before = [path.read_text() for path in files]
+    files[0].write_text(before[0].replace("environment: local", "environment: embedded"))
+    files[1].write_text(before[1].replace("max_cost_usd: 1.0", "max_cost_usd: 0.5"))
+    try:
+        refused = run_in(project, "dvc", "repro", check=False)
+        assert refused.returncode != 0
+        assert stages_run(refused.stdout) == []
+        assert "error: a run may cost at most environment.max_cost_usd=0.5 USD" in refused.stderr
+    finally:
+        for path, text in zip(files, before, strict=True):
+            path.write_text(text)
+    run_in(project, "dvc", "repro")
 
 
 def test_published_objects_carry_their_checksums(project: Path):
@@ -220,7 +270,7 @@ def sweep_output(project: Path, clean_environment) -> str:
 def test_a_sweep_leaves_dvc_clean_and_prints_a_leaderboard(project: Path, sweep_output: str, run_in):
     assert "Leaderboard" in sweep_output
     assert sweep_output.count("sdv_gaussian_copula") >= 2
-    assert "up to date" in run_in(project, "dvc", "status").stdout
+    assert_up_to_date(project, run_in)
 
 
 def test_a_failing_trial_does_not_end_the_sweep(project: Path, run_in):

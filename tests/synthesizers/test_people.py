@@ -17,8 +17,8 @@ from tabveil.schema import ENTITY_COLUMN, Column, ColumnType, SDType
 from tabveil.synthesizers import create_synthesizer, load_synthesizer
 from tabveil.synthesizers.tvae.knots import find_spikes, fit_knots, mean_of_entities
 from tabveil.synthesizers.tvae.numeric import fit_numeric
+from tabveil.synthesizers.tvae.schedule import split_rows
 from tabveil.synthesizers.tvae.tokenizer import fit_categories, fit_tokenizer, log_shares
-from tabveil.synthesizers.tvae.training import split_rows
 
 CONFIG = TVAEConfig()
 K = CONFIG.rare_threshold

@@ -22,7 +22,7 @@ class Dice(Synthesizer):
         super().__init__(SynthesizerConfig(name="dice", min_rows=20))
         self.sides, self.largest_draw = sides, 0
 
-    def _fit(self, table, metadata, entities, progress, on_loss):
+    def _fit(self, table, metadata, entities, watch):
         """Nothing to learn."""
 
     def _sample(self, num_rows, seed):

@@ -14,7 +14,7 @@ from tabveil.schema import ColumnType
 from tabveil.synthesizers import LossRecord, create_synthesizer, load_synthesizer
 from tabveil.synthesizers.progress import training_progress
 from tabveil.synthesizers.tvae import TVAE
-from tabveil.synthesizers.tvae.training import batches, planned_steps, split_rows
+from tabveil.synthesizers.tvae.schedule import Batches, planned_steps, split_rows
 
 
 def folder_bytes(folder):
@@ -223,7 +223,7 @@ def test_the_split_covers_every_row_once():
 
 
 def test_batches_visit_every_row_before_repeating():
-    source = batches(10, 5, np.random.default_rng(0))
+    source = Batches(10, 5, np.random.default_rng(0))
     assert sorted(torch.cat([next(source), next(source)]).tolist()) == list(range(10))
 
 

@@ -7,7 +7,8 @@ Prices are `environment.prices` (conf/environment/local.yaml says where they are
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,13 @@ def sagemaker_charge(prices: PricesConfig, instance_type: str, billable_seconds:
     return Charge("sagemaker", f"{billable_seconds:,.0f} s of {instance_type}", usd)
 
 
+def dollars(usd: float) -> str:
+    """An amount for people: four decimals, or as many as two digits that are not zero need: ``0.68``, ``0.0005``."""
+    decimals = max(4, 1 - math.floor(math.log10(usd))) if usd > 0 else 4
+    whole, _, rest = f"{usd:.{decimals}f}".partition(".")
+    return f"{whole}.{rest.rstrip('0').ljust(2, '0')}"
+
+
 def record(root: Path, stage: str, environment: EnvironmentConfig, charges: Iterable[Charge]) -> None:
     """Leave a stage's charges in `.tabveil/costs/<stage>.json`; a local run's are 0."""
     real = environment.name == AWS_ENVIRONMENT
@@ -126,7 +134,7 @@ def recorded(root: Path) -> list[dict[str, Any]]:
         ArtifactError: a file is not what `record` writes.
     """
     paths = {path.stem: path for path in (root / COSTS_FOLDER).glob("*.json")}
-    keys = ("environment", "charged", "as_of", "charges")
+    keys = ("stage", "environment", "charged", "as_of", "charges")
     return [read_json(paths[stage], stage, *keys) for stage in STAGES if stage in paths]
 
 
@@ -137,9 +145,13 @@ def by_service(records: Iterable[Mapping[str, Any]]) -> dict[str, tuple[float, l
     return {name: (sum(c.usd for c in found), [c.usage for c in found]) for name, found in own.items() if found}
 
 
-def cost_metrics(root: Path) -> dict[str, float]:
-    """For MLflow: ``cost/<service>`` and ``cost/total`` in USD; of an environment that charges nothing, all 0."""
-    records = recorded(root)
+def cost_metrics(root: Path, stages: Container[str] = STAGES) -> dict[str, float]:
+    """For MLflow: ``cost/<service>`` and ``cost/total`` in USD; of an environment that charges nothing, all 0.
+
+    Args:
+        stages: whose records count.
+    """
+    records = [entry for entry in recorded(root) if entry["stage"] in stages]
     charged = {service: usd for service, (usd, _) in by_service(r for r in records if r["charged"]).items()}
     totals = {service: charged.get(service, 0.0) for service in by_service(records)}
     return {f"cost/{service}": usd for service, usd in totals.items()} | {"cost/total": sum(totals.values())}

@@ -9,10 +9,14 @@ from botocore.exceptions import (
     BotoCoreError,
     ClientError,
     ConnectTimeoutError,
+    CredentialRetrievalError,
     EndpointConnectionError,
+    MissingDependencyException,
     NoCredentialsError,
     ParamValidationError,
     PartialCredentialsError,
+    SSOError,
+    TokenRetrievalError,
 )
 from botocore.parsers import ResponseParserError
 
@@ -55,6 +59,13 @@ def aws_border(service: str, action: str) -> Iterator[None]:
         raise CloudError(f"{service} must {action}, however the request breaks the service's model: {told}") from err
     except ResponseParserError as err:  # a proxy's page instead of the service's answer; its text may be anything
         raise CloudError(f"{service} must {action}, however the answer is not the service's: run it again") from err
+    except (SSOError, TokenRetrievalError, CredentialRetrievalError) as err:
+        raise CloudError(f"{service} must {action}, however the login gives no credentials: log in again") from err
+    except MissingDependencyException as err:  # of credentials by `aws login`
+        raise CloudError(
+            f"{service} must {action}, however these credentials need a package that is not installed: log in by "
+            "`aws sso login`, or pip install 'botocore[crt]'"
+        ) from err
     except BotoCoreError as err:
         raise CloudError(
             f"{service} must {action}, however the connection broke off ({type(err).__name__}): run it again"

@@ -1,20 +1,21 @@
 """Preprocessing on AWS Glue: one Spark job of ours, its script and input in the work bucket, its output fetched.
 
 A run has a prefix of its own, ``glue/<run>/``: the compiled SQL and the raw rows go to `input/`, the job writes to
-`output/`. Whatever way it ends, the prefix is deleted, since it holds real rows. The job is `spark_job.py`, the file
-that also runs on a laptop.
+`output/`. Whatever way it ends, the prefix is deleted, since it holds real rows; what a process that was killed left
+behind, the next run deletes. The job is `spark_job.py`, the file that also runs on a laptop.
 
 Sources: the service model of botocore; https://docs.aws.amazon.com/glue/latest/webapi/API_StartJobRun.html and
-https://docs.aws.amazon.com/glue/latest/dg/aws-glue-programming-etl-glue-arguments.html
+https://docs.aws.amazon.com/glue/latest/dg/aws-glue-programming-etl-glue-arguments.html; of the log groups:
+https://docs.aws.amazon.com/glue/latest/dg/monitor-continuous-logging.html
 """
 
 from __future__ import annotations
 
+import re
 import secrets
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
@@ -22,9 +23,9 @@ from urllib.parse import quote
 from botocore.exceptions import ClientError, HTTPClientError
 
 from tabveil.artifacts import atomic_folder
-from tabveil.aws.charges import glue_charge, glue_dpu_seconds
+from tabveil.aws.charges import dollars, glue_charge, glue_dpu_seconds
 from tabveil.aws.failures import aws_border, error_code
-from tabveil.aws.polling import cancelling, poll
+from tabveil.aws.polling import cancelling, poll, tidying
 from tabveil.aws.session import AWS
 from tabveil.config import EnvironmentConfig
 from tabveil.errors import CloudError, ConfigError, CostError, StorageError
@@ -32,6 +33,8 @@ from tabveil.preprocess.local_spark import SCRIPT
 from tabveil.storage.upload import file_sha256
 
 PREFIX = "glue"  # in the work bucket
+STAMP = "%Y%m%d-%H%M%S"  # UTC; begins a run's name
+STALE = timedelta(hours=24)  # longer than a run can last: 480 minutes, and its start
 SERVICE = "Glue"
 ACTIVE_STATES = {"WAITING", "STARTING", "RUNNING", "STOPPING"}
 FINAL_STATES = {"SUCCEEDED", "STOPPED", "FAILED", "TIMEOUT", "ERROR", "EXPIRED"}
@@ -80,9 +83,10 @@ def run_on_glue(aws: AWS, source: Path, target: Path, *, on_status: OnStatus = l
     """
     environment, client = aws.environment, aws.client("glue")
     require_ready(environment)
-    prefix = f"{PREFIX}/{time.strftime('%Y%m%d-%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
+    prefix = f"{PREFIX}/{datetime.now(UTC):{STAMP}}-{secrets.token_hex(3)}"
     output = f"s3://{environment.work_bucket}/{prefix}/output"
-    with tidying(aws, prefix):
+    sweep(aws)
+    with tidying(aws.store, environment.work_bucket, f"{prefix}/"):
         for path in sorted(path for path in source.rglob("*") if path.is_file()):
             aws.store.put_version(
                 environment.work_bucket, f"{prefix}/input/{path.relative_to(source).as_posix()}", path
@@ -110,24 +114,22 @@ def require_ready(environment: EnvironmentConfig) -> None:
     if highest > environment.max_cost_usd:
         raise CostError(
             f"a Glue run may cost at most environment.max_cost_usd={environment.max_cost_usd:g} USD, however "
-            f"{own.timeout_minutes} minutes on {own.number_of_workers} {own.worker_type} cost up to {highest:.2f} USD: "
-            "lower environment.glue.timeout_minutes, or raise max_cost_usd"
+            f"{own.timeout_minutes} minutes on {own.number_of_workers} {own.worker_type} cost up to {dollars(highest)} "
+            "USD: lower environment.glue.timeout_minutes, or raise max_cost_usd"
         )
 
 
-@contextmanager
-def tidying(aws: AWS, prefix: str) -> Iterator[None]:
-    """Delete everything below the run's prefix at the end; after an error, what cannot be deleted is a note to it."""
-    bucket = aws.environment.work_bucket
-    try:
-        yield
-    except BaseException as reason:
-        try:
-            aws.store.delete_prefix(bucket, f"{prefix}/")
-        except StorageError as err:
-            reason.add_note(f"s3://{bucket}/{prefix}/ holds real rows and could not be deleted: {err}")
-        raise
-    aws.store.delete_prefix(bucket, f"{prefix}/")
+def sweep(aws: AWS) -> None:
+    """Delete the prefixes of runs that began more than a day ago: killed processes left them, with real rows.
+
+    Raises:
+        StorageError: the object store refused or broke off.
+    """
+    bucket, newest = aws.environment.work_bucket, datetime.now(UTC) - STALE
+    runs = {info.key.split("/")[1] for info in aws.store.list(bucket, f"{PREFIX}/2")}  # years; not the scripts
+    for run in sorted(run for run in runs if re.fullmatch(r"\d{8}-\d{6}-[0-9a-f]+", run)):
+        if datetime.strptime(run[:15], STAMP).replace(tzinfo=UTC) < newest:
+            aws.store.delete_prefix(bucket, f"{PREFIX}/{run}/")
 
 
 def upload_script(aws: AWS) -> str:
@@ -150,10 +152,7 @@ def job_definition(environment: EnvironmentConfig, script: str) -> dict[str, Any
         "ExecutionProperty": {"MaxConcurrentRuns": 1},  # a start that was repeated unnoticed is refused
         "Timeout": own.timeout_minutes,
         "MaxRetries": 0,
-        "DefaultArguments": {
-            "--enable-continuous-cloudwatch-log": "true",
-            "--continuous-log-logGroup": own.log_group,
-        },
+        "DefaultArguments": {"--custom-logGroup-prefix": own.log_group_prefix},  # Glue 5.0 and later
     }
     if own.security_configuration:
         definition["SecurityConfiguration"] = own.security_configuration
@@ -281,8 +280,12 @@ def require_succeeded(described: dict[str, Any], environment: EnvironmentConfig)
 
 
 def log_link(run_id: str, environment: EnvironmentConfig) -> str:
-    """The run's log streams in the CloudWatch console, whose addresses escape ``%`` as ``$25``."""
-    region, group = environment.region, quote(quote(environment.glue.log_group, safe=""), safe="").replace("%", "$")
+    """The run's streams of Spark's own log in the CloudWatch console, whose addresses escape ``%`` as ``$25``.
+
+    What the script itself prints is in the group `output` beside it.
+    """
+    region, name = environment.region, f"{environment.glue.log_group_prefix}/error"
+    group = quote(quote(name, safe=""), safe="").replace("%", "$")
     return (
         f"https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}#logsV2:log-groups/log-group/{group}"
         f"$3FlogStreamNameFilter$3D{run_id}"

@@ -29,6 +29,7 @@ NOT_ENDED_WELL = {
     "IDLE": "that state belongs to scheduled jobs: run verify again",
     "CANCELLED": "someone cancelled it: run verify again",
 }
+ENDED = ("COMPLETE", "CANCELLED")
 
 
 @dataclass(frozen=True)
@@ -131,7 +132,10 @@ class Macie:
     def run(
         self, scope: Scope, managed_ids: Sequence[str], custom_ids: Sequence[str], allow_ids: Sequence[str] = ()
     ) -> str:
-        """Run a one-time job to its end; it is cancelled when we stop waiting.
+        """Run a one-time job to its end; it is cancelled when we stop waiting, also for the answer to its start.
+
+        Args:
+            scope: its prefix is of this job only, and names it.
 
         Returns:
             The job's id.
@@ -140,10 +144,11 @@ class Macie:
             CloudError: refused, paused, cancelled, or not done in time.
             ScanIncompleteError: it ended, but could not read everything.
         """
-        job_id = self._create_job(scope, managed_ids, custom_ids, allow_ids)
-        with cancelling(lambda: self._cancel(job_id)):
+        job_id = ""
+        with cancelling(lambda: self._cancel([job_id] if job_id else self._running(_job_name(scope)))):
+            job_id = self._create_job(scope, managed_ids, custom_ids, allow_ids)
             ended = self._wait(job_id)
-            if ended["jobStatus"] not in ("COMPLETE", "CANCELLED"):
+            if ended["jobStatus"] not in ENDED:
                 raise _not_complete(job_id, ended["jobStatus"])
         if ended["jobStatus"] == "CANCELLED":
             raise _not_complete(job_id, "CANCELLED")
@@ -206,7 +211,7 @@ class Macie:
         with aws_border("Macie", f"start a job over s3://{scope.bucket}/{scope.prefix}"):
             answer = self._client.create_classification_job(
                 clientToken=str(uuid.uuid4()),
-                name="tabveil-" + scope.prefix.strip("/").replace("/", "-"),
+                name=_job_name(scope),
                 jobType="ONE_TIME",
                 s3JobDefinition=scope.definition(),
                 managedDataIdentifierSelector="INCLUDE",
@@ -234,9 +239,18 @@ class Macie:
             clock=self._clock,
         )
 
-    def _cancel(self, job_id: str) -> None:
-        with aws_border("Macie", f"cancel job {job_id}"):
-            self._client.update_classification_job(jobId=job_id, jobStatus="CANCELLED")
+    def _running(self, name: str) -> list[str]:
+        """Ids of the jobs of a name that have not ended: one, or none if it never began."""
+        named = {"includes": [{"comparator": "EQ", "key": "name", "values": [name]}]}
+        with aws_border("Macie", f"look for job {name}"):
+            pages = self._client.get_paginator("list_classification_jobs").paginate(filterCriteria=named)
+            jobs = [job for page in pages for job in page.get("items", [])]
+        return [job["jobId"] for job in jobs if job["jobStatus"] not in ENDED]
+
+    def _cancel(self, job_ids: Iterable[str]) -> None:
+        for job_id in job_ids:
+            with aws_border("Macie", f"cancel job {job_id}"):
+                self._client.update_classification_job(jobId=job_id, jobStatus="CANCELLED")
 
     def _fetch(self, job_id: str) -> list[ObjectFinding]:
         criteria = {"criterion": {"classificationDetails.jobId": {"eq": [job_id]}}}
@@ -251,6 +265,10 @@ class Macie:
         if len(found) != len(ids):
             raise ScanIncompleteError(f"Macie must give {len(ids)} findings, however it gave {len(found)}: run again")
         return found
+
+
+def _job_name(scope: Scope) -> str:
+    return "tabveil-" + scope.prefix.strip("/").replace("/", "-")
 
 
 def _not_complete(job_id: str, status: str) -> CloudError:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from tabveil.aws.charges import macie_charge
+from tabveil.aws.charges import dollars, macie_charge
 from tabveil.aws.macie import Macie, Scope
 from tabveil.aws.macie_findings import MARKER, ObjectFinding, column_findings, require_read
 from tabveil.aws.macie_tables import Copy, uploaded, write_copies
@@ -120,7 +120,7 @@ def affordable_usd(environment: EnvironmentConfig, scanned_bytes: int) -> float:
     if usd > most:
         raise CostError(
             f"the Macie job must cost at most {most:g} USD, however {scanned_bytes} bytes are estimated at "
-            f"{usd:.2f} USD: raise environment.max_cost_usd, or set environment.scanning=in_process"
+            f"{dollars(usd)} USD: raise environment.max_cost_usd, or set environment.scanning=in_process"
         )
     return usd
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from tabveil.aws.macie_findings import MARKER_TEXT
-from tabveil.errors import StorageError
+from tabveil.aws.polling import tidying
 from tabveil.pii.identifiers import TYPES
 from tabveil.schema import Action, Column, Metadata
 from tabveil.storage import S3Store
@@ -86,12 +86,5 @@ def uploaded(store: S3Store, bucket: str, prefix: str, copies: Iterable[Copy]) -
         StorageError: an upload failed, or a copy could not be deleted. Where the block failed too, that is what is
             raised, with a note.
     """
-    try:
+    with tidying(store, bucket, prefix):
         yield {prefix + c.path.name: store.put_version(bucket, prefix + c.path.name, c.path).version_id for c in copies}
-    except BaseException as reason:
-        try:
-            store.delete_prefix(bucket, prefix)
-        except StorageError as err:
-            reason.add_note(f"copies of the clean table may be left below s3://{bucket}/{prefix}: {err}")
-        raise
-    store.delete_prefix(bucket, prefix)

@@ -1,4 +1,7 @@
-"""Waiting for a job that runs elsewhere: look, sleep, look again; a job we stop waiting for is cancelled."""
+"""Waiting for a job that runs elsewhere: look, sleep, look again; a job we stop waiting for is cancelled.
+
+What a job reads and writes in the work bucket is deleted at the end, however it ends.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
-from tabveil.errors import CloudError
+from tabveil.errors import CloudError, StorageError
+from tabveil.storage import S3Store
 
+RUNS_ON = "the job may run on"  # begins the note of a job that was not cancelled
+INTERRUPTIONS = (KeyboardInterrupt, SystemExit)  # Ctrl-C and a termination signal
 T = TypeVar("T")
 
 
@@ -49,7 +55,8 @@ def poll(
 def cancelling(cancel: Callable[[], object]) -> Iterator[None]:
     """Cancel the job when the block ends early: by an error, Ctrl-C or a termination signal.
 
-    The reason for ending early is what is raised; a cancellation that fails too is added to it as a note.
+    The reason for ending early is what is raised; a cancellation that fails, or is interrupted by a second Ctrl-C, is
+    added to it as a note.
     """
     try:
         yield
@@ -57,5 +64,35 @@ def cancelling(cancel: Callable[[], object]) -> Iterator[None]:
         try:
             cancel()
         except CloudError as err:
-            reason.add_note(f"the job could not be cancelled: {err}")
+            reason.add_note(f"{RUNS_ON}, it could not be cancelled: {err}")
+        except INTERRUPTIONS:
+            reason.add_note(f"{RUNS_ON}, its cancellation was interrupted: look at it in AWS's console")
         raise
+
+
+@contextmanager
+def tidying(store: S3Store, bucket: str, prefix: str) -> Iterator[None]:
+    """Delete everything below a job's prefix at the end.
+
+    After an error, what cannot be deleted is a note to it, and so is what a job that runs on may still write there.
+
+    Args:
+        prefix: ends in ``/``; holds real rows.
+
+    Raises:
+        StorageError: the block succeeded, and the prefix could not be deleted.
+    """
+    try:
+        yield
+    except BaseException as reason:
+        where = f"s3://{bucket}/{prefix}"
+        if any(note.startswith(RUNS_ON) for note in getattr(reason, "__notes__", [])):
+            reason.add_note(f"{where} is deleted all the same; what the job still writes there has to be deleted later")
+        try:
+            store.delete_prefix(bucket, prefix)
+        except StorageError as err:
+            reason.add_note(f"{where} holds real rows and could not be deleted: {err}")
+        except INTERRUPTIONS:
+            reason.add_note(f"{where} holds real rows, deleting it was interrupted: delete it")
+        raise
+    store.delete_prefix(bucket, prefix)

@@ -2,7 +2,8 @@
 
 The table and its metadata go to the work bucket below `training/<job>/input/`, the settings are hyperparameters, and
 SageMaker leaves the model at `training/<job>/output/model.tar.gz`. The container has no network. What comes back is
-unpacked with distrust and held against its own checksums before it takes the place of an older model.
+unpacked with distrust and held against its own checksums before it takes the place of an older model. Whatever way the
+job ends, `training/<job>/` is deleted, since it holds real rows.
 
 Sources: the service model of botocore; https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html
 """
@@ -22,10 +23,10 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from tabveil.artifacts import atomic_folder
-from tabveil.aws.charges import sagemaker_charge
+from tabveil.aws.charges import dollars, sagemaker_charge
 from tabveil.aws.failures import aws_border, error_code
 from tabveil.aws.model_archive import require_own_model, unpack
-from tabveil.aws.polling import cancelling, poll
+from tabveil.aws.polling import cancelling, poll, tidying
 from tabveil.aws.session import AWS
 from tabveil.config import EnvironmentConfig, SynthesizerConfig
 from tabveil.container import CHANNEL, LOSS_METRICS, METADATA, TRAIN_DATA, hyperparameters_of
@@ -91,14 +92,15 @@ def train_on_sagemaker(
     """
     require_ready(aws.environment, synthesizer)
     job = job_name(dataset)
-    for name, path in files.items():
-        aws.store.put_version(aws.environment.work_bucket, f"{PREFIX}/{job}/input/{name}", path)
-    client = aws.client("sagemaker")
-    with cancelling(lambda: stop(client, job)):
-        start(client, request(aws.environment, synthesizer, job, files))
-        described = wait(client, job, aws.environment, on_status)
-    require_completed(described)
-    fetch_model(aws, described, synthesizer, model)
+    bucket, client = aws.environment.work_bucket, aws.client("sagemaker")
+    with tidying(aws.store, bucket, f"{PREFIX}/{job}/"):
+        for name, path in files.items():
+            aws.store.put_version(bucket, f"{PREFIX}/{job}/input/{name}", path)
+        with cancelling(lambda: stop(client, job)):
+            start(client, request(aws.environment, synthesizer, job, files))
+            described = wait(client, job, aws.environment, on_status)
+        require_completed(described)
+        fetch_model(aws, described, synthesizer, model)
     return _summary(described, aws.environment)
 
 
@@ -123,7 +125,7 @@ def require_ready(environment: EnvironmentConfig, synthesizer: SynthesizerConfig
         raise CostError(
             f"a training job may cost at most environment.max_cost_usd={environment.max_cost_usd:g} USD, however "
             f"{environment.sagemaker.max_runtime_seconds} s on {environment.sagemaker.instance_type} cost up to "
-            f"{highest:.2f} USD: lower environment.sagemaker.max_runtime_seconds, or raise max_cost_usd"
+            f"{dollars(highest)} USD: lower environment.sagemaker.max_runtime_seconds, or raise max_cost_usd"
         )
 
 

@@ -1,7 +1,8 @@
 """``python -m tabveil.aws.stack up|down|status``: the account's resources, by CloudFormation from infra/template.yaml.
 
 `up` creates or updates the stack and writes what conf/environment/aws.yaml reads to `.tabveil/aws.env` (mode 0600).
-`down` deletes every version of every object in the three buckets, then the stack and that file; it asks first.
+`down` deletes every version of every object in the three buckets, then the stack and that file; it asks first. Which
+stack, and in which Region, the file says; `--prefix` and `--region` name another one.
 Both need an administrator's credentials; the pipeline itself runs with the role that the stack makes.
 """
 
@@ -9,8 +10,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
-import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,28 +21,25 @@ from botocore.exceptions import ClientError, WaiterError
 import tabveil
 from tabveil.aws.failures import aws_border, error_code
 from tabveil.aws.session import AWS, connect_aws
+from tabveil.aws.stack_variables import (
+    DEFAULT_PREFIX,
+    DEFAULT_REGION,
+    VARIABLES,
+    Place,
+    choose_place,
+    recorded_place,
+    refuse_second,
+    shell_region,
+    variables,
+    write_variables,
+)
 from tabveil.cli import process_border
-from tabveil.config import EnvironmentConfig, GlueConfig, Processing, Scanning, Training, project_root
+from tabveil.config import EnvironmentConfig, Processing, Scanning, Training, project_root
 from tabveil.errors import CloudError, ConfigError
-from tabveil.storage.server_state import private_folder, write_private
 
 SERVICE = "CloudFormation"
 TEMPLATE = Path("infra") / "template.yaml"
-VARIABLES = Path(".tabveil") / "aws.env"
 BUCKETS = ("LandingBucket", "WorkBucket", "OutputBucket")
-OUTPUTS = {
-    "LandingBucket": "TABVEIL_LANDING_BUCKET",
-    "WorkBucket": "TABVEIL_WORK_BUCKET",
-    "OutputBucket": "TABVEIL_OUTPUT_BUCKET",
-    "KmsKey": "TABVEIL_KMS_KEY",
-    "PipelineRole": "TABVEIL_PIPELINE_ROLE",
-    "GlueRole": "TABVEIL_GLUE_ROLE",
-    "SageMakerRole": "TABVEIL_SAGEMAKER_ROLE",
-    "GlueLogGroup": "TABVEIL_GLUE_LOG_GROUP",
-    "Repository": "TABVEIL_REPOSITORY",
-}
-REGION = "eu-central-1"
-PREFIX = re.compile(r"[a-z][a-z0-9-]{1,18}[a-z0-9]")
 WAIT = {"Delay": 10, "MaxAttempts": 120}  # seconds; 20 minutes in all
 DELETE_BATCH = 1000  # objects of one request: S3's limit
 EVENTS_SHOWN = 5
@@ -125,13 +121,19 @@ class Stack:
             How many object versions there were.
 
         Raises:
-            CloudError: refused or failed.
+            CloudError: there is no such stack; refused or failed.
         """
         if self.status() in GONE:
-            return 0
+            where = f"{self.aws.environment.region} of account {self.aws.account_id()}"
+            raise CloudError(
+                f"there must be a stack {self.prefix}, however there is none in {where}: nothing was deleted; say "
+                "PREFIX=... and REGION=... of the stack that is meant, use its account's credentials, or remove "
+                f"{VARIABLES} if the stack was deleted elsewhere"
+            )
         outputs = self.outputs()
-        with aws_border("Glue", f"delete job {GlueConfig().job_name}"):
-            self.aws.client("glue").delete_job(JobName=GlueConfig().job_name)  # none: no error
+        if "GlueJob" in outputs:
+            with aws_border("Glue", f"delete job {outputs['GlueJob']}"):
+                self.aws.client("glue").delete_job(JobName=outputs["GlueJob"])  # none: no error
         deleted = sum(self._empty(outputs[name]) for name in BUCKETS if name in outputs)
         self._delete()
         return deleted
@@ -207,25 +209,6 @@ def _batches(pages: Any) -> Iterator[list[dict[str, str]]]:
             yield [{"Key": i["Key"], "VersionId": i["VersionId"]} for i in found[start : start + DELETE_BATCH]]
 
 
-def variables(outputs: Mapping[str, str], region: str, image_tag: str) -> dict[str, str]:
-    """Environment variables that conf/environment/aws.yaml reads.
-
-    Raises:
-        CloudError: the stack lacks an output of the template.
-    """
-    missing = sorted(set(OUTPUTS) - set(outputs))
-    if missing:
-        raise CloudError(f"the stack must have the outputs of {TEMPLATE}, however {', '.join(missing)} are missing")
-    named = {variable: outputs[key] for key, variable in OUTPUTS.items()}
-    return {"AWS_REGION": region, **named, "TABVEIL_IMAGE": f"{outputs['Repository']}:{image_tag}"}
-
-
-def write_variables(path: Path, values: Mapping[str, str]) -> None:
-    """Write a file for ``set -a; source`` that only its owner can read; it holds names, no credentials."""
-    private_folder(path.parent)
-    write_private(path, "".join(f"{name}={shlex.quote(value)}\n" for name, value in values.items()))
-
-
 def administrator(region: str) -> EnvironmentConfig:
     """The settings that `up`, `down` and `status` need of the environment 'aws'."""
     return EnvironmentConfig(
@@ -241,8 +224,10 @@ def administrator(region: str) -> EnvironmentConfig:
 def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tabveil.aws.stack", description=__doc__)
     parser.add_argument("action", choices=["up", "down", "status"])
-    parser.add_argument("--prefix", default="tabveil", help="first part of every name (tabveil)")
-    parser.add_argument("--region", default=os.environ.get("AWS_REGION", REGION), help=f"AWS_REGION, else {REGION}")
+    parser.add_argument("--prefix", help=f"first part of every name (as in {VARIABLES}, else {DEFAULT_PREFIX})")
+    parser.add_argument(
+        "--region", help=f"(as in {VARIABLES}, else AWS_REGION or AWS_DEFAULT_REGION, else {DEFAULT_REGION})"
+    )
     parser.add_argument("--email", help="up: where the budget alarm goes")
     parser.add_argument("--budget-usd", default="10", help="up: monthly budget of the account (10)")
     parser.add_argument("--image-tag", default=tabveil.__version__, help="up: tag of the image in ECR (the version)")
@@ -251,53 +236,62 @@ def _arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _up(stack: Stack, asked: argparse.Namespace, root: Path) -> None:
+def _up(stack: Stack, asked: argparse.Namespace, place: Place, root: Path) -> None:
     if not asked.email:
         raise ConfigError(
             "the budget alarm needs an address, however there is none: make aws-up EMAIL=you@bank.example"
         )
     parameters = {
-        "Prefix": asked.prefix,
+        "Prefix": place.prefix,
         "BudgetEmail": asked.email,
         "BudgetUsd": asked.budget_usd,
         "TrainingLogGroup": asked.training_log_group,
     }
     outputs = stack.up((root / TEMPLATE).read_text(encoding="utf-8"), parameters)
-    values = variables(outputs, asked.region, asked.image_tag)
+    values = variables(outputs, place, asked.image_tag)
     write_variables(root / VARIABLES, values)
     print(f"{VARIABLES} names what was made; push the image to {values['TABVEIL_IMAGE']} (docs/aws.md)")
 
 
-def _down(stack: Stack, asked: argparse.Namespace, root: Path) -> None:
-    if not asked.yes and not _confirmed(asked.prefix):
-        raise ConfigError(f"the stack {asked.prefix} stays: type its name, or say YES=1 (--yes), to delete everything")
+def _down(stack: Stack, asked: argparse.Namespace, place: Place, root: Path) -> None:
+    if stack.status() not in GONE and not asked.yes and not _confirmed(place):
+        raise ConfigError(f"the stack {place} stays: type its name, or say YES=1 (--yes), to delete everything")
     deleted = stack.down()
-    (root / VARIABLES).unlink(missing_ok=True)
-    print(f"stack {asked.prefix} and {deleted} object versions are gone; AWS deletes its key after 7 days")
+    print(f"stack {place} and {deleted} object versions are gone; AWS deletes its key after 7 days")
+    if recorded_place(root / VARIABLES) in (place, None):
+        (root / VARIABLES).unlink(missing_ok=True)
+    else:
+        print(f"{VARIABLES} stays: it names another stack")
     print("Macie is as it was; if nobody else in the account uses it: aws macie2 disable-macie")
 
 
-def _confirmed(prefix: str) -> bool:
-    print(f"this deletes every object version in the three buckets of {prefix}, and the stack.")
-    print(f"type {prefix} to go on: ", end="", flush=True)
-    return sys.stdin.readline().strip() == prefix
+def _status(stack: Stack, place: Place) -> None:
+    print(f"stack {place}: {stack.status() or 'there is none'} (account {stack.aws.account_id()})")
+
+
+def _confirmed(place: Place) -> bool:
+    print(f"this deletes every object version in the three buckets of {place}, and the stack.")
+    print(f"type {place.prefix} to go on: ", end="", flush=True)
+    return sys.stdin.readline().strip() == place.prefix
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
     asked = _arguments(arguments)
     with process_border():
-        if not PREFIX.fullmatch(asked.prefix):
-            raise ConfigError(
-                f"--prefix must be 3 to 20 of a-z, 0-9 and -, starting with a letter, however: {asked.prefix}"
-            )
-        root, environment = project_root(), administrator(asked.region)
+        root = project_root()
+        recorded = recorded_place(root / VARIABLES)
+        asks = asked.action == "up" or recorded is None  # else the shell may be another one than that of `up`
+        place = choose_place(asked.prefix, asked.region or (shell_region(os.environ) if asks else None), recorded)
+        if asked.action == "up":
+            refuse_second(place, recorded)
+        environment = administrator(place.region)
         with connect_aws(environment, root) as aws:
-            stack = Stack(aws, asked.prefix, environment.tags, WAIT)
+            stack = Stack(aws, place.prefix, environment.tags, WAIT)
             if asked.action == "status":
-                print(f"stack {asked.prefix}: {stack.status() or 'there is none'}")
+                _status(stack, place)
             else:
-                {"up": _up, "down": _down}[asked.action](stack, asked, root)
+                {"up": _up, "down": _down}[asked.action](stack, asked, place, root)
     return 0
 
 

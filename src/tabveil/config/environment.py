@@ -43,7 +43,7 @@ class GlueConfig:
     execution_class: str = "STANDARD"  # or FLEX: cheaper, may wait
     timeout_minutes: int = 30
     poll_seconds: float = 10.0
-    log_group: str = "/aws-glue/tabveil"  # the role may write there
+    log_group_prefix: str = "/aws-glue/tabveil"  # logs: <prefix>/error and <prefix>/output; the role may write there
     security_configuration: Optional[str] = None  # of Glue: encrypts what workers spill, and their logs
 
     def __post_init__(self) -> None:
@@ -131,7 +131,7 @@ class EnvironmentConfig:
     kms_key_id: Optional[str] = None  # encrypts what is uploaded, and the training volume
     tags: dict[str, str] = field(default_factory=lambda: {"project": "tabveil"})
     max_object_bytes: int = 2_000_000_000
-    max_cost_usd: float = 1.0  # a job whose estimate is above is not started
+    max_cost_usd: float = 1.0  # of a run, all jobs at their limits together; above, no job is started
     wait_seconds: float = 120.0  # for another stage to release the embedded server
     glue: GlueConfig = field(default_factory=GlueConfig)
     macie: MacieConfig = field(default_factory=MacieConfig)

@@ -28,6 +28,7 @@ class TVAEConfig(SynthesizerConfig):
 
     name: str = "tvae"
     max_steps: int = 800
+    max_seconds: float = 0.0  # of training; the schedule cools down in this time. 0: no limit
     full_budget_rows: int = 20_000  # smaller tables get max_steps * sqrt(rows / full_budget_rows) steps
     batch_size: int = 512
     learning_rate: float = 4e-3
@@ -57,6 +58,7 @@ class TVAEConfig(SynthesizerConfig):
             check_positive(f"synthesizer.{name}", getattr(self, name))
         for name in ("beta_warmup_fraction", "spike_fraction"):
             check_range(f"synthesizer.{name}", getattr(self, name), 0, 1)
+        check_range("synthesizer.max_seconds", self.max_seconds, 0, 10**7)
         check_range("synthesizer.validation_fraction", self.validation_fraction, 0.01, 0.5)
         check_range("synthesizer.dropout", self.dropout, 0, 0.9)
         check_range("synthesizer.ema_decay", self.ema_decay, 0, 0.99999)

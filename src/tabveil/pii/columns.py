@@ -22,6 +22,9 @@ from tabveil.errors import ScanIncompleteError
 from tabveil.pii.shapes import Shapes
 
 _INVISIBLE = re.compile("[\u200b-\u200f\u202a-\u202e\u2060-\u2064\ufeff\u00ad\x00-\x08\x0e-\x1b\x7f]")
+_SIGNS = "[\u2010-\u2015\u2043\u2212]"  # dashes and minus signs that NFKC leaves
+_FOREIGN_SIGN = re.compile(rf"{_SIGNS}|(?![0-9])\d")
+_FOREIGN_SIGN_RUST = rf"{_SIGNS}|[\p{{Nd}}--[0-9]]"
 _WHOLE_NUMBER = re.compile(r"^([0-9]+)\.0+$")  # what a number becomes in a column with gaps, as text
 _TEXTUAL = (str, int, float, bool, decimal.Decimal, dt.date, dt.time, np.generic, pd.Timestamp)
 
@@ -43,7 +46,7 @@ class DistinctColumn:
     Args:
         name: column name in the table.
         header: descriptive name that the header lexicon reads.
-        values: the distinct non-missing values as text, NFKC, trimmed, invisible characters removed;
+        values: the distinct non-missing values as clean text (`clean_text`);
             in order of first appearance.
         codes: int array of shape (num_rows,): index into `values`, -1 where missing or empty.
         counts: int array of shape (len(values),): rows holding each value.
@@ -86,9 +89,24 @@ class DistinctColumn:
 
 
 def clean_text(text: str) -> str:
+    """`visible_text` with plain hyphens and the digits 0 to 9, as the scanner reads it."""
+    return plain_signs(visible_text(text))
+
+
+def visible_text(text: str) -> str:
     """NFKC (which makes every blank a plain one), without invisible and control characters, trimmed."""
     visible = _INVISIBLE.sub("", text)
     return (visible if visible.isascii() else unicodedata.normalize("NFKC", visible)).strip()
+
+
+def plain_signs(text: str) -> str:
+    """Hyphens for dashes and minus signs, 0 to 9 for the digits of other scripts; every character keeps its place."""
+    return text if text.isascii() else _FOREIGN_SIGN.sub(_plain_sign, text)
+
+
+def _plain_sign(sign: re.Match[str]) -> str:
+    digit = unicodedata.decimal(sign.group(), None)
+    return "-" if digit is None else str(digit)
 
 
 def fold_series(values: pl.Series) -> pl.Series:
@@ -154,8 +172,18 @@ def _cleaned(values: pl.Series) -> tuple[pl.Series, Shapes]:
 def _clean_series(values: pl.Series) -> pl.Series:
     values = values.str.replace_all(_INVISIBLE.pattern, "")
     if values.str.len_bytes().sum() != values.str.len_chars().sum():
-        values = values.str.normalize("NFKC")
+        values = _plain_series(values.str.normalize("NFKC"))
     return values.str.strip_chars()
+
+
+def _plain_series(values: pl.Series) -> pl.Series:
+    """`plain_signs` of every text; few have any."""
+    foreign = values.str.contains(_FOREIGN_SIGN_RUST)
+    if not foreign.any():
+        return values
+    plain = pa.array(map(plain_signs, values.filter(foreign).to_list()), type=pa.large_string())
+    texts = pc.replace_with_mask(values.to_arrow(), foreign.to_arrow(), plain)
+    return pl.Series(texts, dtype=pl.String)
 
 
 def _without_zeros(values: pl.Series) -> pl.Series:

@@ -46,7 +46,8 @@ _ALSO_WORDS = _words(
     hope joy summer autumn dawn star sky rose lily ivy ruby amber virginia georgia carolina paris austin houston
     jackson lincoln madison charlotte orlando florence home house best day knight king bishop pope church hall field
     fields hill forest wood woods lake rivers stone glass cross temple ward guy drew mark bill will grant chip jean
-    miles chance sales phone case bowl an in do to so ho north south east west new port bad saint st san santa la los"""
+    miles chance sales phone case bowl an in do to so ho north south east west new port bad saint st san santa la los
+    loan"""
 )
 _INSTITUTIONS = re.compile(rf"\b(?:{'|'.join(sorted(_NOT_PEOPLE))})\b")
 _PLACE_WORDS = _words("north south east west new port lake fort mount saint st san santa bad los las ville")
@@ -54,8 +55,21 @@ _TITLES = _words(
     """mr mrs ms miss dr prof univ herr frau hr fr dipl ing med mag m mme mlle monsieur madame sr sra srta don dona ong
     ba anh chi co chu bac quy"""
 )
+_PROVINCES = _words(  # of Vietnam, that read like a person; inside a longer name they are given names
+    "binh duong,binh dinh,ha giang,nam dinh,thai binh,vinh long,lang son,hai duong", ","
+)
 _DEGREES = _words("jr sr ii iii iv md dds phd dvm mba eng sc msc bsc")
 _TOKEN = re.compile(r"[^\W\d_]+", re.UNICODE)
+_PARTICLES = "v[ao]n|von|zu|zum|zur|de[nrl]?|la|las|los|dos?|da|di|du|el|bin|ibn|ter|ten|y|e"
+# one or more words that begin with a capital, as names, places and firms are written; for `checks.matches`
+WRITTEN_NAME = (
+    r"^\p{Lu}[\p{L}\p{M}'’.-]*"
+    rf"(?:,? (?:(?:{_PARTICLES}) ){{0,2}}\p{{Lu}}[\p{{L}}\p{{M}}'’.-]*){{0,6}}$"
+)
+UPPER = "".join(c for c in map(chr, (*range(0x41, 0x250), *range(0x1E00, 0x1F00))) if c.isupper())
+_WRITTEN = re.compile(
+    WRITTEN_NAME.replace(r"[\p{L}\p{M}'’.-]", r"(?:[^\W\d_]|['’.-])").replace(r"\p{Lu}", f"[{UPPER}]")
+)
 
 
 def _names(locale: str, prefix: str) -> Iterable[str]:
@@ -112,6 +126,11 @@ def is_full_name(text: str, *, announced: bool = False) -> bool:
     given = {i for i, token in enumerate(tokens) if token in given_names()}
     family = {i for i, token in enumerate(tokens) if token in family_names()}
     return bool(given and family) and len(given | family) >= 2
+
+
+def is_written_as_name(text: str) -> bool:
+    """Whether every word begins with a capital (particles need not), as in `WRITTEN_NAME`."""
+    return bool(_WRITTEN.match(text))
 
 
 def names_institution(text: str) -> bool:
@@ -243,6 +262,11 @@ def _without_titles(text: pl.Series) -> pl.Series:
 def _no_institution(text: pl.Series) -> Hits:
     phrases = "|".join(sorted(_NOT_PEOPLE))
     return ~matches(text, rf"\b(?:{phrases})\b")
+
+
+def provinces(texts: pl.Series) -> Hits:
+    """Folded texts that are a province and nothing else."""
+    return texts.is_in(pl.Series(sorted(_PROVINCES)).implode()).to_numpy()
 
 
 def given_only(values: pl.Series) -> Hits:

@@ -58,7 +58,10 @@ def _pattern(type_: str, pattern: str, check: Callable[[str], bool] | None = Non
     return find
 
 
-_EMAIL = re.compile(r"[\w.%+'-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}\.[^\W\d_]{2,24}")  # bounds: linear time
+_DOMAIN = r"[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}\.[^\W\d_]{2,24}"
+_EMAIL = re.compile(  # the bounds make it linear in time
+    rf"""(?:[\w.%+'-]{{1,64}}|"[^"@\r\n]{{1,62}}")(?:(?:@|%40){_DOMAIN}| @ (?=[^\W\d_]){_DOMAIN})"""
+)
 _CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){11,18}(?![\w-]|[.,]\d)")
 LEAST_UNSURE_DIGITS = 8
 _PLAIN_NUMBER = re.compile(r"(?<![\w.,/@-])\d{8,15}(?![\w@-]|[.,/]\d)")
@@ -67,6 +70,7 @@ _CARD_WORDS = re.compile(
     r"the tin dung|pan|cc)\b"
 )
 _PHONE = re.compile(r"(?<![\w.,/@-])(?:\+|00|\()?\d[\d ()./-]{5,20}\d(?: ?(?:x|ext\.?) ?\d{1,6}\b)?(?![\w@-]|[.,]\d)")
+_WHOLE_PHONE = re.compile(patterns.PHONE)
 _PHONE_WORDS = re.compile(
     r"(?i)(?:\b(?:phone|telephone|tel|mobile|cell|call(?:ed|s)?|calling|reach(?:ed|able)?|dial|ring|text(?:ed)?|sms|fax|whatsapp|"
     r"zalo|contact|new number|neue nummer|telefon\w*|handy|mobil\w*|anruf\w*|rufnummer|tél|portable|appel\w*|"
@@ -128,8 +132,7 @@ _STREET_FILTER = (  # lets pass whatever `_STREET` could match
     r"straat|laan)\s\d|(?i:đường|phố|ngõ|ngách|hẻm) |(?:rue|avenue|boulevard|chemin|impasse|allée|place|quai) |"
     r"(?i:\b(?:calle|avenida|avda|paseo|plaza|camino|ronda|via|viale|piazza|corso|rua)\b).*\d"
 )
-_UPPER = "".join(c for c in map(chr, (*range(0x41, 0x250), *range(0x1E00, 0x1F00))) if c.isupper())
-_CAPITALISED = rf"[{_UPPER}][^\W\d_]*(?:['’-][^\W\d_]+)*"
+_CAPITALISED = rf"[{lexicon.UPPER}][^\W\d_]*(?:['’-][^\W\d_]+)*"
 _NAME_RUN = re.compile(rf"\b{_CAPITALISED}(?: {_CAPITALISED}){{1,4}}")
 _AFTER_TITLE = (
     rf"\.? (?:Dr\.? |Prof\.? )?(?!(?:The|Der|Die|Das)\b)"
@@ -182,7 +185,8 @@ def unchecked(type_: str, text: str) -> int:
 
 def _phone(text: str) -> Iterator[Span]:
     """Certain by a word beside it or by its form; digits alone (a contract may have them) only if the column agrees."""
-    for match in _PHONE.finditer(text):
+    whole = _WHOLE_PHONE.fullmatch(text)
+    for match in [whole] if whole else _PHONE.finditer(text):
         number, named = match.group(), bool(_PHONE_WORDS.search(text[max(0, match.start() - 60) : match.start()]))
         length = len(validators.digits(re.sub(r"(?i) ?(?:x|ext).*", "", number)))
         if not 7 <= length <= 15:
@@ -192,7 +196,7 @@ def _phone(text: str) -> Iterator[Span]:
 
 
 def _iban(text: str) -> Iterator[Span]:
-    for match in re.finditer(r"(?<![\w-])[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]){11,30}(?![\w-])", text):
+    for match in re.finditer(rf"(?<![\w-]){patterns.IBAN}(?![\w-])", text):
         end = _longest_iban(match.group())
         if end:
             yield Span("BANK_ACCOUNT_NUMBER", match.start(), match.start() + end)
@@ -246,7 +250,12 @@ def _name(text: str) -> Iterator[Span]:
 
 
 def _named_spans(text: str) -> Iterator[Span]:
-    """By a title; by a title, verb or role and a known name; in lower case; by known given and family name."""
+    """By a title; by a title, verb or role and a known name; in lower case; by known given and family name.
+
+    Or the whole text, in any order of names.
+    """
+    if lexicon.is_written_as_name(text) and lexicon.is_full_name(text) and not _FIRM.search(text):
+        yield Span("NAME", 0, len(text))
     for match in _TITLED.finditer(text):
         yield Span("NAME", match.start(1), match.end(1))
     for match in (*_MAYBE_TITLED.finditer(text), *_VERBED.finditer(text)):
@@ -308,7 +317,7 @@ _NAME_WORD = (
     r"tên)\b"
 )
 _TITLE_WORD = r"(?:[Mm]rs?|MRS?|Herrn?|Frau|Mme|Mlle|Monsieur|Madame|Señora?|Sra)\.? "
-_TWO_CAPITALS = r"\p{Lu}[\p{L}\p{M}'’-]* \p{Lu}\p{L}"
+_TWO_CAPITALS = r"\p{Lu}[\p{L}\p{M}'’-]*,? \p{Lu}\p{L}"
 
 
 def _phone_sieve(texts: pl.Series) -> Hits:
@@ -327,7 +336,7 @@ def _name_sieve(texts: pl.Series) -> Hits:
 
 
 MENTIONS: tuple[Mention, ...] = (
-    Mention("EMAIL_ADDRESS", "@", _email, anywhere=True, needs=("@",), bounds=Bounds(size=(6, MOST))),
+    Mention("EMAIL_ADDRESS", "@|%40", _email, anywhere=True, needs=("@", "%40"), bounds=Bounds(size=(6, MOST))),
     Mention(
         "CREDENTIALS",
         rf"{patterns.KEY_BEGIN}|PRIVATE KEY|(?i:passw|pwd|secret|api[_ -]?key|token|mật khẩu).{{0,5}}[:=]",
@@ -336,7 +345,7 @@ MENTIONS: tuple[Mention, ...] = (
     ),
     Mention(
         "BANK_ACCOUNT_NUMBER",
-        r"(?:^|[^\w-])[A-Za-z]{2}\d{2}(?: ?[A-Za-z0-9]){11}|"
+        r"(?:^|[^\w-])[A-Za-z]{2}\d{2}(?:[ -]?[A-Za-z0-9]){11}|"
         r"(?i:account|acct|a/c|konto|compte|cuenta|khoản|khoan|stk).{0,18}\d{2}",
         _iban, anywhere=True, bounds=Bounds(size=(15, MOST), digits=(4, MOST), letters=(2, MOST)),
     ),
@@ -358,6 +367,12 @@ MENTIONS: tuple[Mention, ...] = (
     ),
     Mention("ADDRESS", _STREET_FILTER, _address),
     Mention("NAME", rf"{_NAME_WORD}|{_TWO_CAPITALS}", _name, sieve=_name_sieve),
+)  # fmt: skip
+
+# types of which `redact` blanks a cell that holds nothing else, however little the column says
+REDACTED_WHOLE = frozenset(
+    {"EMAIL_ADDRESS", "BANK_ACCOUNT_NUMBER", "CREDIT_CARD_NUMBER", "USA_SOCIAL_SECURITY_NUMBER", "MAC_ADDRESS",
+     "PHONE_NUMBER", "NAME"}
 )  # fmt: skip
 
 

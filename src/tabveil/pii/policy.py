@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from tabveil.config import DatasetConfig
 from tabveil.errors import ConfigError, PolicyViolationError
@@ -10,12 +10,14 @@ from tabveil.explain import did_you_mean
 from tabveil.pii.declared import NOTHING_DECLARED, DeclaredTypes
 from tabveil.pii.findings import Finding, ScanResult
 from tabveil.pii.identifiers import NATIONAL_TYPES, QUASI_TYPES
+from tabveil.pii.mentions import REDACTED_WHOLE
 from tabveil.pii.person_ids import id_owner
 from tabveil.pii.suggest import suggest_type
 from tabveil.schema import Action, Column, ColumnSpec, ColumnType, Generalisation, Metadata, PolicySpec, SDType
 
 _SHARED = "quasi-identifier, shared by many people; kept for the model"
 _ID_TYPE = "UNIQUE_IDENTIFIER"
+_MINOR_SHARE = 0.5  # of the cells; a column of which less is personal is about something else
 _ID_VALUES = (ColumnType.string, ColumnType.integer, ColumnType.decimal)
 _NO_POLICIES: Mapping[str, PolicySpec] = {}
 
@@ -69,7 +71,7 @@ def resolve_policies(
     found = {finding.column for finding in uncovered}
     ids = [] if _ID_TYPE in tolerated_types else [n for n in _modelled_ids(dataset, policies) if n not in found]
     if uncovered or ids:
-        wrong = [_what_to_declare(dataset.name, uncovered)] if uncovered else []
+        wrong = [_what_to_declare(dataset, uncovered)] if uncovered else []
         raise PolicyViolationError("; and ".join([*wrong, *([_how_to_declare_ids(dataset.name, ids)] if ids else [])]))
     _check_entity_key(dataset, policies)
     return policies
@@ -204,18 +206,29 @@ def _covers(semantic_type: str | None, reason: str | None, found: str) -> bool:
     return bool(reason) and found in family
 
 
-def _what_to_declare(dataset_name: str, findings: Iterable[Finding]) -> str:
+def _advice(dataset: DatasetConfig, column: str, found: Sequence[Finding]) -> str:
+    """The line to add for a column; where only some cells are personal, one that keeps the others."""
+    spec, suggested = dataset.columns.get(column), suggest_type(found)
+    few = not suggested.in_text and all(f.share < _MINOR_SHARE and not f.by_header for f in found)
+    if few and spec is not None and spec.type is ColumnType.string and {f.type for f in found} <= REDACTED_WHOLE:
+        return "add `policy: {action: redact}`, which blanks these cells only, or correct them in the source"
+    if few and spec is not None and spec.type in (ColumnType.integer, ColumnType.decimal):
+        return "correct these cells in the source, or add `policy: {action: drop}`"
+    return f"add `semantic_type: {suggested.semantic_type}`"
+
+
+def _what_to_declare(dataset: DatasetConfig, findings: Iterable[Finding]) -> str:
     lines: dict[str, list[Finding]] = {}
     for finding in findings:
         lines.setdefault(finding.column, []).append(finding)
     asked = []
     for column, found in lines.items():
         types = ", ".join(f"{f.type} in {f.count} cells" for f in found)
-        asked.append(f"{column} ({types}): add `semantic_type: {suggest_type(found).semantic_type}`")
+        asked.append(f"{column} ({types}): {_advice(dataset, column, found)}")
     return (
         f"personal data in {len(lines)} columns whose semantic_type and policy do not cover it; declare it in "
-        f"conf/dataset/{dataset_name}.yaml below columns, or keep a column of one type with that semantic_type and "
-        "`policy: {action: keep, reason: ...}`: " + "; ".join(asked)
+        f"conf/dataset/{dataset.name}.yaml below columns, or keep a column of one type with that semantic_type and "
+        "`policy: {action: keep, reason: ...}`, or list what is nobody's under pii.allow: " + "; ".join(asked)
     )
 
 

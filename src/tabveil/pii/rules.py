@@ -34,6 +34,7 @@ class CellRule:
         words: header words instead of those of the type.
         folded: the pattern is matched against the text folded to lower-case ASCII.
         weak: told by words alone; not believed where the header names another subject or the cells are firms.
+        alone: one number is enough among fractions, too.
     """
 
     type: str
@@ -49,6 +50,7 @@ class CellRule:
     bounds: Bounds = ANY_SHAPE
     folded: bool = False
     weak: bool = False
+    alone: bool = False
 
 
 _NAME_BOUNDS = Bounds(size=(2, 90), digits=(0, 0), letters=(2, MOST))
@@ -103,6 +105,15 @@ CELL_RULES: tuple[CellRule, ...] = (
         min_distinct=3,
         bounds=Bounds(size=(12, 19), digits=(12, 19), letters=(0, 0)),
     ),
+    CellRule(  # a single one, unless most of the long numbers are none
+        "CREDIT_CARD_NUMBER",
+        r"\d{12,19}",
+        checks.card_in_use,
+        numeric=True,
+        alike=True,
+        alone=True,
+        bounds=Bounds(size=(12, 19), digits=(12, 19), letters=(0, 0)),
+    ),
     CellRule(
         "CREDIT_CARD_NUMBER",
         r"\d(?:[ -]?\d){10,18}",
@@ -138,7 +149,6 @@ CELL_RULES: tuple[CellRule, ...] = (
         0.5,
         numeric=True,
         alike=True,
-        min_distinct=3,
         bounds=Bounds(size=(13, 21), digits=(13, 15), letters=(0, 2)),
     ),
     CellRule(
@@ -218,7 +228,6 @@ CELL_RULES: tuple[CellRule, ...] = (
         checks.phone,
         ANY,
         needs="+",
-        min_distinct=2,
         bounds=Bounds(size=(9, 30), digits=(8, 28), letters=(0, 0)),
     ),
     CellRule(

@@ -22,7 +22,7 @@ import polars as pl
 import pyarrow as pa
 
 from tabveil.errors import ScanIncompleteError
-from tabveil.pii import lexicon, mentions
+from tabveil.pii import alone, lexicon, mentions
 from tabveil.pii.checks import Hits, matches
 from tabveil.pii.columns import DistinctColumn, Kind, fold_series, read_column
 from tabveil.pii.declared import NOTHING_DECLARED, DeclaredTypes
@@ -146,13 +146,36 @@ def _scan_column(column: DistinctColumn, number: int, clock: _Clock, declared: D
     if not whole and column.kind is not Kind.date:
         whole = _coordinate_hits(column) or _cell_hits(column, clock)
     whole = declared.without_allowed(column, whole)
-    found = {type_: _finding(column, number, type_, hits, in_text=False) for type_, hits in whole.items()}
+    mentioned: dict[str, Hits] = {}
     if column.kind is Kind.text:
-        for type_, hits in _mention_hits(column, whole, clock, declared).items():
-            if type_ not in found:
-                found[type_] = _finding(column, number, type_, hits, in_text=True)
+        free = _unexplained(column, whole)
+        sentences = free & _textual(column)
+        mentioned = _mention_hits(column, whole, {True: free, False: sentences}, clock, declared)
+        single = alone.hits(column, free & ~sentences, names="ADDRESS" not in whole)
+        whole, mentioned = _joined(whole, mentioned, declared.without_allowed(column, single))
+    found = {type_: _finding(column, number, type_, hits, in_text=True) for type_, hits in mentioned.items()}
+    found |= {type_: _finding(column, number, type_, hits, in_text=False) for type_, hits in whole.items()}
     found |= {finding.type: finding for finding in declared.findings(column, number, clock.check)}
     return [found[type_] for type_ in sorted(found)]
+
+
+def _unexplained(column: DistinctColumn, whole: Mapping[str, Hits]) -> Hits:
+    """Distinct values that are nothing as a whole."""
+    free = np.ones(len(column.values), dtype=bool)
+    for cells in whole.values():
+        free &= ~cells
+    return free
+
+
+def _joined(
+    whole: Mapping[str, Hits], mentioned: Mapping[str, Hits], single: Mapping[str, Hits]
+) -> tuple[dict[str, Hits], dict[str, Hits]]:
+    """Single cells go with the column's whole cells of that type, else with its mentions, else stand alone."""
+    cells, texts = dict(whole), dict(mentioned)
+    for type_, hits in single.items():
+        kept = texts if type_ in texts and type_ not in cells else cells
+        kept[type_] = kept[type_] | hits if type_ in kept else hits
+    return cells, texts
 
 
 def _finding(column: DistinctColumn, number: int, type_: str, hits: Hits, *, in_text: bool) -> Finding:
@@ -198,7 +221,7 @@ def _cell_hits(column: DistinctColumn, clock: _Clock) -> dict[str, Hits]:
         together = hits.get(rule.type, np.zeros_like(found)) | found
         of = column.cells(alike) if rule.alike else num_cells
         enough = bool(found.any()) and column.cells(found if rule.alike else together) >= share * of
-        few = whole is not None and column.cells(together) < share * column.num_cells  # whole ones among fractions
+        few = not rule.alone and whole is not None and column.cells(together) < share * column.num_cells  # of fractions
         if enough and (announced or int(found.sum()) >= max(rule.min_distinct, _FEW_WHOLE if few else 0)):
             hits[rule.type] = together
             free = free & ~found
@@ -273,16 +296,19 @@ class _Sample:
 
 
 def _mention_hits(
-    column: DistinctColumn, whole: Mapping[str, Hits], clock: _Clock, declared: DeclaredTypes
+    column: DistinctColumn,
+    whole: Mapping[str, Hits],
+    reach: Mapping[bool, Hits],
+    clock: _Clock,
+    declared: DeclaredTypes,
 ) -> dict[str, Hits]:
     """Per type, which distinct texts mention it; values explained as whole cells and allowed texts are left out.
 
     Where mentions overlap, the earlier kind in `MENTIONS` wins.
+
+    Args:
+        reach: values to read for mentions found `anywhere`, and for those found in sentences only.
     """
-    open_ = np.ones(len(column.values), dtype=bool)
-    for cells in whole.values():
-        open_ &= ~cells
-    reach = {True: open_, False: open_ & _textual(column)}
     hits: dict[str, Hits] = {}
     taken: dict[int, list[mentions.Span]] = {}
     for mention in mentions.MENTIONS:

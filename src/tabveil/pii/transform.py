@@ -15,7 +15,7 @@ from tabveil.config import DatasetConfig
 from tabveil.entities import entities_per_group
 from tabveil.errors import ConfigError, PolicyViolationError, SchemaError
 from tabveil.pii import mentions
-from tabveil.pii.columns import clean_text, distinct
+from tabveil.pii.columns import clean_text, distinct, plain_signs, visible_text
 from tabveil.pii.declared import NOTHING_DECLARED, DeclaredTypes
 from tabveil.pii.split import row_entities
 from tabveil.schema import Action, Column, ColumnSpec, ColumnType, Generalisation, PolicySpec, SDType
@@ -153,23 +153,27 @@ def pseudonyms(cells: pd.Series[Any], domain: str, key: bytes) -> pd.Series[Any]
 def redact(cells: pd.Series[Any], column: Column, declared: DeclaredTypes = NOTHING_DECLARED) -> pd.Series[Any]:
     """Texts with ``[TYPE]`` in place of every mention of personal data; allowed texts stay; missing stays missing.
 
+    What is not replaced keeps its dashes and digits, though mentions are looked for among plain ones.
+
     Args:
         column: its names may hold keywords of declared identifiers.
     """
     codes, uniques = distinct(cells)
-    texts = [clean_text(str(value)) for value in uniques]
+    visible = [visible_text(str(value)) for value in uniques]
+    texts = [plain_signs(text) for text in visible]
     own = declared.spans(texts, column.original_name, column.name)
-    changed = np.array([*map(partial(_redacted, declared), texts, own), None], dtype=object)
+    changed = np.array([*map(partial(_redacted, declared), visible, texts, own), None], dtype=object)
     return pd.Series(changed[codes], index=cells.index, dtype=object)
 
 
-def _redacted(declared: DeclaredTypes, text: str, own: list[mentions.Span]) -> str:
+def _redacted(declared: DeclaredTypes, visible: str, text: str, own: list[mentions.Span]) -> str:
+    """`visible` without the mentions found in `text`, whose characters stand at the same places."""
     built_in = [span for span in mentions.spans(text) if not declared.allows(span.type, text[span.start : span.end])]
     parts, position = [], 0
     for span in _merged([*own, *built_in]):
-        parts += [text[position : span.start], f"[{span.type}]"]
+        parts += [visible[position : span.start], f"[{span.type}]"]
         position = span.end
-    return "".join([*parts, text[position:]])
+    return "".join([*parts, visible[position:]])
 
 
 def _merged(found: list[mentions.Span]) -> list[mentions.Span]:

@@ -21,6 +21,7 @@ from typing import Any, ParamSpec, TypeVar
 import pandas as pd
 
 from tabveil.artifacts import (
+    STAGES,
     Artifacts,
     atomic_folder,
     read_json,
@@ -45,6 +46,8 @@ from tabveil.tracking import EVALUATION_GROUPS, Tracker
 
 P = ParamSpec("P")
 R = TypeVar("R")
+BEFORE_PUBLISH = STAGES[: STAGES.index("publish")]  # what publishing cost is not known yet
+SOURCE_KEYS = ("uri", "sha256", "size_bytes")  # what dvc.yaml watches of `source.json`
 
 
 @dataclass(frozen=True)
@@ -143,14 +146,18 @@ def scan_result(scan: Future[SyntheticVerdict]) -> SyntheticVerdict:
 def write(
     config: Config, artifacts: Artifacts, evaluation: Evaluation, verdict: Verdict, pii: SyntheticVerdict
 ) -> None:
-    """Write every output of the stage but the verdict, which comes last."""
+    """Write every output of the stage but the verdict, which comes last.
+
+    The raw file is named by its place and its SHA-256: the same bytes under a new version id need no new evaluation.
+    """
+    source = read_json(artifacts.source, "pull", *SOURCE_KEYS)
     context = ReportContext(
         dataset=config.dataset.name,
         synthesizer=config.synthesizer.name,
         seed=config.seed,
         findings=read_json(artifacts.findings, "verify", "before", "after", "columns"),
         synthetic_pii=pii.to_dict(),
-        source=read_json(artifacts.source, "pull"),
+        source={key: source[key] for key in SOURCE_KEYS},
         counts=read_json(artifacts.profile, "preprocess", "counts")["counts"],
         loss_curve=pd.read_csv(require(artifacts.loss_curve, "train")),
     )
@@ -174,7 +181,7 @@ def track(
     run_id = tracker.resume(trained["run_id"])
     with tracker.closing(run_id, failed=not passed):
         tracker.log_params(run_id, EVALUATION_GROUPS)
-        tracker.log_metrics(run_id, {**evaluation.metrics, **cost_metrics(project_root())})
+        tracker.log_metrics(run_id, {**evaluation.metrics, **cost_metrics(project_root(), BEFORE_PUBLISH)})
         tracker.log_files(run_id, {artifacts.report: "", artifacts.plots: "plots"})
         tracker.log_json(run_id, gate, artifacts.gate.name)
         tracker.set_tag(run_id, "gate", "passed" if passed else "failed")

@@ -19,6 +19,7 @@ from tabveil.evaluation.gate import Verdict
 from tabveil.provenance import sha256_of, sha256_of_files
 from tabveil.stages.app import stage_app
 from tabveil.storage import connect
+from tabveil.storage.receipts import publications, remember
 from tabveil.synthesizers import is_shareable, model_files
 
 
@@ -27,11 +28,12 @@ def run(config: Config, artifacts: Artifacts) -> None:
     require_passed(artifacts, config)
     files = publishable(artifacts)
     environment = config.environment
-    prefix = f"{environment.output_prefix}{config.dataset.name}/{sha256_of_files(files)[:16]}/"
+    prefix = f"{publications(environment, config.dataset)}{sha256_of_files(files)[:16]}/"
     with connect(environment, project_root()) as store:
         manifest = store.publish(environment.output_bucket, prefix, files)
         record(project_root(), "publish", environment, [s3_charge(environment.prices, store.requests)])
     write_json(artifacts.published, manifest)
+    remember(environment, config.dataset, project_root(), environment.output_bucket, artifacts.published)
 
 
 def require_passed(artifacts: Artifacts, config: Config) -> None:

@@ -2,17 +2,20 @@
 
 Reads: the raw object in the landing bucket (`environment.landing_bucket`, `dataset.source.key`).
 Writes: `artifacts/pull/raw` (byte for byte), `artifacts/pull/source.json` (uri, version id, sha256, size in bytes).
-Fails when: the object is missing, empty, not of the declared format, larger than the limit, or its checksum differs.
+Fails when: the object is missing, empty, not of the declared format, larger than the limit, or its checksum differs;
+where jobs run on AWS also when they could together cost more than `environment.max_cost_usd` for this table.
 """
 
 from __future__ import annotations
 
 from tabveil.artifacts import Artifacts, atomic, write_json
 from tabveil.aws.charges import record, s3_charge
+from tabveil.aws.estimate import require_affordable_run
 from tabveil.config import Config, project_root
 from tabveil.ingest.inspect import check_readable
 from tabveil.stages.app import stage_app
 from tabveil.storage import connect, seed_landing
+from tabveil.storage.receipts import remember
 
 
 def run(config: Config, artifacts: Artifacts) -> None:
@@ -31,6 +34,7 @@ def run(config: Config, artifacts: Artifacts) -> None:
         )
         check_readable(temporary, source.format, f"s3://{info.bucket}/{info.key}")
         record(project_root(), "pull", environment, [s3_charge(environment.prices, store.requests)])
+        require_affordable_run(environment, temporary, source.format)
     write_json(
         artifacts.source,
         {
@@ -40,6 +44,7 @@ def run(config: Config, artifacts: Artifacts) -> None:
             "size_bytes": info.size_bytes,
         },
     )
+    remember(environment, config.dataset, project_root(), environment.landing_bucket, artifacts.source)
 
 
 main = stage_app("pull", run)

@@ -3,7 +3,7 @@
 Reads: `artifacts/verify/train.parquet`, `metadata.json` and `findings.json`: no model is fitted on an unscanned table.
 Writes: `artifacts/train/model/` (safetensors and JSON), `loss.csv`, `run.json` (the MLflow run that later stages
 resume, and who trained). Logs parameters, loss curve, table digests and the model to MLflow (SDV's pickles stay
-here).
+here). While it trains, `.tabveil/training/` holds the training, so that a run that was killed goes on from there.
 Fails when: the scan report is not of these very tables, a loss is not finite, there are fewer rows than
 `synthesizer.min_rows`; with `environment.training=sagemaker` also when the job could cost more than
 `environment.max_cost_usd`, or does not complete.
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     from tabveil.aws.sagemaker import TrainingRun
 
 
+CHECKPOINT = ".tabveil/training"  # outside the stage's outputs, which DVC empties before it runs
+
+
 def run(config: Config, artifacts: Artifacts) -> None:
     """Fit the configured synthesizer on the training rows and start the pipeline's MLflow run."""
     require_scanned(artifacts, config.environment.scanning)
@@ -52,7 +55,13 @@ def run(config: Config, artifacts: Artifacts) -> None:
 def train_here(config: Config, artifacts: Artifacts, metadata: Metadata) -> dict[str, Any]:
     """Train in this process, with a progress bar on a terminal. Returns who trained."""
     progress = sys.stderr.isatty()
-    synthesizer = fit_file(config.synthesizer, artifacts.train_data, metadata, progress=progress)
+    synthesizer = fit_file(
+        config.synthesizer,
+        artifacts.train_data,
+        metadata,
+        progress=progress,
+        checkpoint=project_root() / CHECKPOINT,
+    )
     synthesizer.save(artifacts.model)
     return {"by": Training.in_process.value}
 

@@ -42,6 +42,17 @@ class LossRecord:
 
 
 OnLoss = Callable[[LossRecord], None]
+
+
+@dataclasses.dataclass(frozen=True)
+class Watch:
+    """Who looks on while a model trains: a callback, a progress bar, a folder to go on from."""
+
+    on_loss: OnLoss
+    progress: bool = False
+    checkpoint: Path | None = None
+
+
 Conditions = Mapping[str, Any] | pd.DataFrame
 
 
@@ -90,6 +101,7 @@ class Synthesizer(ABC):
         *,
         progress: bool = False,
         on_loss: OnLoss | None = None,
+        checkpoint: Path | None = None,
     ) -> None:
         """Learn the modelled columns of a table.
 
@@ -98,6 +110,8 @@ class Synthesizer(ABC):
                 also with the column that says whose row each is (`entities.entity_codes`).
             progress: show a progress bar on the terminal.
             on_loss: called with every loss record as it comes.
+            checkpoint: folder that holds an unfinished training, where the kind can go on with one (`tvae`); after a
+                kill the same call ends in the same model. It holds weights of the real table: keep it beside that.
 
         Raises:
             TrainingError: too few rows or entities, no or missing columns, infinite numbers, or the loss is not finite.
@@ -116,7 +130,8 @@ class Synthesizer(ABC):
 
         computed = {derived.total for derived in self._totals}
         self._metadata = None
-        self._fit(table[[n for n in table.columns if n not in computed]], metadata, entities, progress, record)
+        modelled = table[[n for n in table.columns if n not in computed]]
+        self._fit(modelled, metadata, entities, Watch(record, progress, checkpoint))
         self._metadata = _without_few_missing(metadata, table, entities, self._min_count)
 
     def sample(self, num_rows: int, seed: int, *, conditions: Conditions | None = None) -> pd.DataFrame:
@@ -239,9 +254,7 @@ class Synthesizer(ABC):
         return synthesizer
 
     @abstractmethod
-    def _fit(
-        self, table: pd.DataFrame, metadata: Metadata, entities: Codes | None, progress: bool, on_loss: OnLoss
-    ) -> None:
+    def _fit(self, table: pd.DataFrame, metadata: Metadata, entities: Codes | None, watch: Watch) -> None:
         """Learn every column of a checked, canonical table. `entities`: whose row each is; None: its own."""
 
     @abstractmethod

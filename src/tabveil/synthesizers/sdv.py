@@ -33,7 +33,7 @@ from tabveil.config import SDVConfig, SynthesizerConfig
 from tabveil.entities import Codes
 from tabveil.errors import ConfigError, ModelFileError, NotFittedError, SynthesizerError, TrainingError
 from tabveil.schema import Column, ColumnType, Metadata, SDType
-from tabveil.synthesizers.base import LossRecord, OnLoss, Synthesizer
+from tabveil.synthesizers.base import LossRecord, OnLoss, Synthesizer, Watch
 from tabveil.synthesizers.runtime import isolated
 from tabveil.synthesizers.values import INSTANTS, from_floats, learned_as, to_floats
 
@@ -72,22 +72,20 @@ class SDVSynthesizer(Synthesizer):
     def _build(self, metadata: Any, verbose: bool) -> Any:
         """The unfitted SDV synthesizer."""
 
-    def _fit(
-        self, table: pd.DataFrame, metadata: Metadata, entities: Codes | None, progress: bool, on_loss: OnLoss
-    ) -> None:
+    def _fit(self, table: pd.DataFrame, metadata: Metadata, entities: Codes | None, watch: Watch) -> None:
         self._choose_columns(metadata, list(table.columns), [n for n in table.columns if table[n].isna().all()])
         if not self._columns:
             raise TrainingError("SDV needs a column that is neither empty nor a computed total, however there is none")
         frame = pd.DataFrame({c.name: _to_sdv(table[c.name], c) for c in self._columns})
         kinds = {c.name: _sdtype(frame[c.name], c) for c in self._columns}
-        with isolated(self.config.seed, self.config.num_threads, deterministic=False), _quiet(not progress):
+        with isolated(self.config.seed, self.config.num_threads, deterministic=False), _quiet(not watch.progress):
             try:
-                model = self._build(_sdv_metadata(kinds), progress)
+                model = self._build(_sdv_metadata(kinds), watch.progress)
                 model.fit({TABLE: frame})
             except SDV_ERRORS as err:  # its messages quote values of the table: only the kind may pass
                 raise TrainingError(f"SDV must accept the table, however it raised {type(err).__name__}") from None
         self._model = model
-        self._report(on_loss)
+        self._report(watch.on_loss)
 
     def _sample(self, num_rows: int, seed: int) -> pd.DataFrame:
         if self._model is None:

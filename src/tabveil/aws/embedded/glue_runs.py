@@ -34,6 +34,7 @@ UPDATED = {  # member of JobUpdate -> attribute of moto's job
     "SecurityConfiguration": "security_configuration",
 }
 DEFAULT_TIMEOUT_MINUTES = 480
+DEFAULT_LOGS = "/aws-glue/jobs"
 
 
 def install(context: Context) -> None:
@@ -98,11 +99,19 @@ def described(run: Any) -> dict[str, Any]:
         "WorkerType": run.worker_type,
         "NumberOfWorkers": run.number_of_workers,
         "SecurityConfiguration": run.security_configuration,
-        "LogGroupName": run.arguments.get("--continuous-log-logGroup", "/aws-glue/jobs"),
+        "LogGroupName": log_group(run.glue_version, run.arguments),
         "GlueVersion": run.glue_version,
         "ExecutionClass": run.execution_class,
     }
     return {name: value for name, value in members.items() if value is not None}
+
+
+def log_group(glue_version: str | None, arguments: dict[str, str]) -> str:
+    """Where a run logs: Glue 5.0 and later know a prefix of two groups, `error` and `output`, and no longer the name of
+    one (docs.aws.amazon.com/glue/latest/dg/monitor-continuous-logging.html).
+    """
+    old = glue_version is not None and int(glue_version.split(".")[0]) < 5
+    return arguments.get("--continuous-log-logGroup" if old else "--custom-logGroup-prefix", DEFAULT_LOGS)
 
 
 def update_job(response: GlueResponse) -> ActionResult:

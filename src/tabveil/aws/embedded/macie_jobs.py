@@ -152,9 +152,14 @@ def describe_job(records: Records, sent: dict[str, Any]) -> dict[str, Any]:
 
 
 def list_jobs(records: Records, sent: dict[str, Any]) -> dict[str, Any]:
-    """`ListClassificationJobs`, without filters."""
-    _require(not sent.get("filterCriteria"), "this endpoint lists jobs without filters")
-    return _page("items", [job.summary() for job in records.jobs.values()], sent, 25)
+    """`ListClassificationJobs`, of one name or of all."""
+    criteria = sent.get("filterCriteria", {})
+    terms = criteria.get("includes", [])
+    known = set(criteria) <= {"includes"} and all((t["key"], t["comparator"]) == ("name", "EQ") for t in terms)
+    _require(known, "this endpoint filters jobs by name")
+    wanted = [set(term["values"]) for term in terms]
+    jobs = [job.summary() for job in records.jobs.values() if all(job.asked["name"] in names for names in wanted)]
+    return _page("items", jobs, sent, 25)
 
 
 def update_job(records: Records, sent: dict[str, Any]) -> dict[str, Any]:

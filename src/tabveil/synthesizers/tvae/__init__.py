@@ -14,16 +14,17 @@ from tabveil.config import SynthesizerConfig, TVAEConfig
 from tabveil.entities import Codes
 from tabveil.errors import ConfigError, NotFittedError, TrainingError
 from tabveil.schema import Metadata
-from tabveil.synthesizers.base import LossRecord, OnLoss, Synthesizer
+from tabveil.synthesizers.base import LossRecord, Synthesizer, Watch
 from tabveil.synthesizers.progress import training_progress
 from tabveil.synthesizers.runtime import isolated
 from tabveil.synthesizers.tvae.conditional import draw_given, known_cells, require_learned
 from tabveil.synthesizers.tvae.likelihood import log_likelihood
 from tabveil.synthesizers.tvae.network import TVAENetwork, layout_of
 from tabveil.synthesizers.tvae.sampling import draw
+from tabveil.synthesizers.tvae.schedule import planned_steps
 from tabveil.synthesizers.tvae.storage import load_model, save_model
 from tabveil.synthesizers.tvae.tokenizer import Tokenizer, fit_tokenizer, log_shares
-from tabveil.synthesizers.tvae.training import planned_steps, rows_of, train
+from tabveil.synthesizers.tvae.training import rows_of, train
 
 LIKELIHOOD_DRAWS = 16  # of z per row, in `log_prob`
 
@@ -44,9 +45,7 @@ class TVAE(Synthesizer):
         super().__init__(config)
         self._model: tuple[Tokenizer, TVAENetwork] | None = None
 
-    def _fit(
-        self, table: pd.DataFrame, metadata: Metadata, entities: Codes | None, progress: bool, on_loss: OnLoss
-    ) -> None:
+    def _fit(self, table: pd.DataFrame, metadata: Metadata, entities: Codes | None, watch: Watch) -> None:
         if table.shape[1] == 0:
             raise TrainingError("there must be a column besides the computed totals, however there is none")
         config, rng = self.config, np.random.default_rng(self.config.seed)
@@ -55,13 +54,13 @@ class TVAE(Synthesizer):
         with isolated(config.seed, config.num_threads):
             shares = torch.from_numpy(log_shares(tokenizer, encoded, config.rare_threshold, entities))
             network = TVAENetwork(layout_of(tokenizer), config, shares)
-            with training_progress(planned_steps(len(table), config), progress) as advance:
+            with training_progress(planned_steps(len(table), config), watch.progress) as advance:
 
                 def on_check(record: LossRecord) -> None:
-                    on_loss(record)
+                    watch.on_loss(record)
                     advance(record)
 
-                train(network, rows_of(encoded), config, rng, on_check, entities=entities)
+                train(network, rows_of(encoded), config, rng, on_check, entities=entities, checkpoint=watch.checkpoint)
         self._model = (tokenizer, network)
 
     def _sample(self, num_rows: int, seed: int) -> pd.DataFrame:

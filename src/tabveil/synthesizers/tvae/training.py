@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import torch
 from torch import Tensor
 from torch.optim.swa_utils import get_ema_multi_avg_fn
@@ -23,15 +24,22 @@ from tabveil.config import TVAEConfig
 from tabveil.entities import Codes
 from tabveil.errors import TrainingError
 from tabveil.synthesizers.base import LossRecord
+from tabveil.synthesizers.tvae.checkpoint import (
+    Checkpoint,
+    Tensors,
+    load_checkpoint,
+    remove_checkpoint,
+    save_checkpoint,
+    training_digest,
+)
 from tabveil.synthesizers.tvae.network import TVAENetwork
+from tabveil.synthesizers.tvae.schedule import Batches, learning_rate, planned_steps, split_rows
 from tabveil.synthesizers.tvae.tokenizer import TokenTable
 
-WARMUP_FRACTION = 0.15  # of the steps until the learning rate peaks
 BETAS = (0.9, 0.99)
 OTHER_WEIGHT_DECAY = 1e-3  # outside the autoregressive matrices
 MAX_GRADIENT_NORM = 50.0  # in nats per row; only a guard against a runaway step
 VALIDATION_BATCH = 4096
-MIN_STEPS = 100
 
 Validated = Callable[[LossRecord], None]
 
@@ -65,6 +73,7 @@ def train(
     on_check: Validated,
     *,
     entities: Codes | None = None,
+    checkpoint: Path | None = None,
 ) -> None:
     """Fit the network in place; it ends with the best averaged weights, in evaluation mode.
 
@@ -74,47 +83,14 @@ def train(
         rng: draws the validation split and the order of the rows.
         on_check: called every `config.validate_every` steps.
         entities: whose row each is; an entity's rows are on one side of the validation split.
+        checkpoint: folder in which the training is kept while it runs. One of the same rows and settings is gone on
+            with, to the same bytes as without the interruption (unless `config.max_seconds` ends it); any other is
+            replaced.
 
     Raises:
         TrainingError: the loss is not finite.
     """
-    _Run(network, rows, config, rng, entities).loop(on_check)
-
-
-def planned_steps(num_rows: int, config: TVAEConfig) -> int:
-    """Length of the learning-rate schedule: `max_steps`, less (by the square root) for small tables.
-
-    A small table over-fits before a long schedule has cooled down; a short one cools down in time.
-    """
-    share = min(1.0, math.sqrt(num_rows / config.full_budget_rows))
-    return min(config.max_steps, max(MIN_STEPS, round(config.max_steps * share)))
-
-
-def split_rows(
-    num_rows: int, fraction: float, rng: np.random.Generator, entities: Codes | None = None
-) -> tuple[Tensor, Tensor]:
-    """Indices of the training and of the validation rows, at least one each, whole entities on one side.
-
-    Rows of a known person would not show that people are being memorised.
-    """
-    order = torch.from_numpy(rng.permutation(num_rows))
-    if entities is None:
-        num_validation = min(max(round(num_rows * fraction), 1), num_rows - 1)
-        return order[num_validation:], order[:num_validation]
-    firsts = pd.unique(entities[order.numpy()])  # entities in the order of a random row of theirs
-    ends = np.cumsum(np.bincount(entities)[firsts])
-    taken = int(np.abs(ends[:-1] - num_rows * fraction).argmin()) + 1
-    held = torch.from_numpy(np.isin(entities[order.numpy()], firsts[:taken]))
-    return order[~held], order[held]
-
-
-def batches(num_rows: int, size: int, rng: np.random.Generator) -> Iterator[Tensor]:
-    """Endless shuffled index batches; each pass over the rows is a new order, its incomplete last batch left out."""
-    size = min(size, num_rows)
-    while True:
-        order = torch.from_numpy(rng.permutation(num_rows))
-        for start in range(0, num_rows - size + 1, size):
-            yield order[start : start + size]
+    _Run(network, rows, config, rng, entities).loop(on_check, checkpoint)
 
 
 def parameter_groups(network: TVAENetwork, weight_decay: float) -> list[dict[str, object]]:
@@ -148,46 +124,63 @@ class _Run:
         self.optimizer = torch.optim.AdamW(
             parameter_groups(network, config.weight_decay), lr=config.learning_rate, betas=BETAS, fused=True
         )
-        self.schedule = torch.optim.lr_scheduler.OneCycleLR(
-            self.optimizer,
-            max_lr=config.learning_rate,
-            total_steps=self.num_steps + 1,
-            pct_start=WARMUP_FRACTION,
-            cycle_momentum=False,
-        )
+        self.batches = Batches(len(self.train_rows), config.batch_size, rng)
+        self.records: list[LossRecord] = []
+        self.elapsed_before, self.started = 0.0, time.monotonic()
         self.best, self.best_state, self.checks_since_best = math.inf, network.state_dict(), 0
         self.validation_noise = torch.randn(len(self.validation_rows), config.latent_dim)
 
-    def loop(self, on_check: Validated) -> None:
-        """Steps until the plan or the patience is used up."""
-        config = self.config
-        index = batches(len(self.train_rows), config.batch_size, self.rng)
+    def loop(self, on_check: Validated, checkpoint: Path | None) -> None:
+        """Steps until the plan, the time or the patience is used up."""
+        config, digest = self.config, self._digest() if checkpoint else ""
+        found = load_checkpoint(checkpoint, digest) if checkpoint else None
+        if found is not None:
+            self._restore(found)
+            for record in self.records:
+                on_check(record)
         losses: list[float] = []
         self.network.train()
-        for step in range(1, self.num_steps + 1):
-            losses.append(self._step(self.train_rows[next(index)], step))
-            if step % config.validate_every == 0 or step == self.num_steps:
-                record = LossRecord(step, float(np.mean(losses)), self._validation_loss())
+        for step in range(self._last_step() + 1, self.num_steps + 1):
+            if self.checks_since_best >= config.patience or self._progress(step) >= 1:
+                break
+            losses.append(self._step(self.train_rows[next(self.batches)], step))
+            if step % config.validate_every == 0 or step == self.num_steps or self._progress(step + 1) >= 1:
+                self.records.append(LossRecord(step, float(np.mean(losses)), self._validation_loss()))
                 losses = []
-                on_check(record)
-                if self._finished(record):
-                    break
+                self._judge(self.records[-1])
+                if checkpoint is not None:
+                    save_checkpoint(checkpoint, digest, self._state())
+                on_check(self.records[-1])
         self.network.load_state_dict(self.best_state)
         self.network.eval()
+        if checkpoint is not None:
+            remove_checkpoint(checkpoint)
+
+    def _last_step(self) -> int:
+        return self.records[-1].step if self.records else 0
+
+    def _elapsed_seconds(self) -> float:
+        return self.elapsed_before + time.monotonic() - self.started
+
+    def _progress(self, step: int) -> float:
+        """Share of the training before a step that is done, in steps or, if that is more, in time."""
+        done = (step - 1) / self.num_steps
+        return max(done, self._elapsed_seconds() / self.config.max_seconds) if self.config.max_seconds else done
 
     def _step(self, rows: Rows, step: int) -> float:
-        config = self.config
-        warmup = max(config.beta_warmup_fraction * self.num_steps, 1)
+        config, progress = self.config, min(self._progress(step), 1.0)
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(progress, config.learning_rate)
         noise = torch.randn(len(rows), config.latent_dim)
         cells, divergence = self.network.elbo(rows.tokens, rows.places, rows.features, noise)
-        loss = cells.sum(1).mean() + config.beta * min(1.0, step / warmup) * divergence.mean()
+        warmup = min(1.0, (progress + 1 / self.num_steps) / max(config.beta_warmup_fraction, 1 / self.num_steps))
+        loss = cells.sum(1).mean() + config.beta * warmup * divergence.mean()
         value = float(loss.detach())
         _require_finite(value, step)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
         self.optimizer.step()
-        self.schedule.step()
         self._average(step)
         return value
 
@@ -206,16 +199,58 @@ class _Run:
             total += float(cells.sum() + divergence.sum())
         return total / len(rows)
 
-    def _finished(self, record: LossRecord) -> bool:
+    def _judge(self, record: LossRecord) -> None:
+        """Keep the averaged weights if they are the best so far."""
         validation = record.validation
         assert validation is not None  # noqa: S101
         _require_finite(validation, record.step)
+        self.checks_since_best += 1
         if validation < self.best:
             self.best, self.checks_since_best = validation, 0
             self.best_state = {name: value.clone() for name, value in self.averaged.state_dict().items()}
-        else:
-            self.checks_since_best += 1
-        return self.checks_since_best >= self.config.patience
+
+    def _digest(self) -> str:
+        rows = (self.train_rows, self.validation_rows)
+        return training_digest(self.config, [t for part in rows for t in (part.tokens, part.places, part.features)])
+
+    def _state(self) -> Checkpoint:
+        tensors = {"random": torch.get_rng_state(), "validation_noise": self.validation_noise}
+        for room, state in self._weights().items():
+            tensors |= {f"{room}.{name}": value for name, value in state.items()}
+        moments = self.optimizer.state_dict()["state"]
+        tensors |= {f"moment.{i}.{name}": value for i, state in moments.items() for name, value in state.items()}
+        return Checkpoint(
+            tensors=tensors,
+            numpy_state=self.batches.pass_state,
+            position=self.batches.position,
+            records=tuple(self.records),
+            best=self.best,
+            checks_since_best=self.checks_since_best,
+            elapsed_seconds=self._elapsed_seconds(),
+        )
+
+    def _weights(self) -> dict[str, dict[str, Tensor]]:
+        averaged = self.averaged.state_dict()
+        return {"network": self.network.state_dict(), "averaged": averaged, "best": self.best_state}
+
+    def _restore(self, checkpoint: Checkpoint) -> None:
+        tensors = checkpoint.tensors
+        self.network.load_state_dict(_room(tensors, "network"))
+        self.averaged.load_state_dict(_room(tensors, "averaged"))
+        self.best_state, self.validation_noise = _room(tensors, "best"), tensors["validation_noise"]
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in _room(tensors, "moment").items():
+            number, moment = name.split(".", 1)
+            moments.setdefault(int(number), {})[moment] = value
+        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
+        self.batches.go_to(checkpoint.numpy_state, checkpoint.position)
+        self.records, self.elapsed_before = list(checkpoint.records), checkpoint.elapsed_seconds
+        self.best, self.checks_since_best = checkpoint.best, checkpoint.checks_since_best
+        torch.set_rng_state(tensors["random"])
+
+
+def _room(tensors: Tensors, room: str) -> Tensors:
+    return {name.removeprefix(f"{room}."): value for name, value in tensors.items() if name.startswith(f"{room}.")}
 
 
 def _require_finite(loss: float, step: int) -> None:
