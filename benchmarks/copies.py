@@ -135,7 +135,7 @@ def chance(draws: int) -> Iterator[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", nargs="+", default=["loans", "transactions"])
-    parser.add_argument("--max-steps", type=int, default=TVAEConfig.max_steps)
+    parser.add_argument("--max-steps", type=int, default=TVAEConfig().step_budget)
     parser.add_argument("--chance", action="store_true", help="what chance alone gives")
     parser.add_argument("--draws", type=int, default=40, help="tables of each kind and size")
     options = parser.parse_args()

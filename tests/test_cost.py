@@ -130,7 +130,7 @@ def test_the_summary_says_what_is_charged(tmp_path):
 def test_the_loans_cost_well_under_a_dollar_even_when_every_job_runs_into_its_limit(repository):
     """The sample has 4.6 MB."""
     config = compose_config(["dataset=loans", "environment=aws"], conf=repository / "conf")
-    expected = estimate.estimate(config.environment, 4_608_219, config.synthesizer.max_steps)
+    expected = estimate.estimate(config.environment, 4_608_219, config.synthesizer.step_budget)
     assert [item.charge.service for item in expected] == list(charges.SERVICES)
     assert sum(item.charge.usd for item in expected) < 0.10
     assert sum(item.at_most for item in expected) < 0.75

@@ -69,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with process_border():
         config, root = compose_config(asked), project_root()
         raw_bytes = raw_size_bytes(config, root)
-        expected = estimate(config.environment, raw_bytes, getattr(config.synthesizer, "max_steps", 0))
+        expected = estimate(config.environment, raw_bytes, config.synthesizer.step_budget)
         Console().print(render(config, raw_bytes, expected))
         require_affordable(config.environment, expected)
     return 0

@@ -63,7 +63,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, make_clone, clean_environm
     ):
         subprocess.run([sys.executable, "-m", *command], cwd=folder, env=environment, check=True)
     tvae = folder / "conf" / "synthesizer" / "tvae.yaml"
-    tvae.write_text(tvae.read_text().replace("max_steps: 800", "max_steps: 200"))
+    tvae.write_text(tvae.read_text().replace("max_steps: 0 ", "max_steps: 200 "))
     result = subprocess.run(["dvc", "repro"], cwd=folder, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     return folder

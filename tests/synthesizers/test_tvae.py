@@ -9,6 +9,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from tabveil.config import TVAEConfig
 from tabveil.errors import ConfigError, NotFittedError, SynthesizerError, TrainingError
 from tabveil.schema import ColumnType
 from tabveil.synthesizers import LossRecord, create_synthesizer, load_synthesizer
@@ -234,3 +235,15 @@ def test_the_progress_bar_shows_steps_and_loss_only_when_asked():
             advance(LossRecord(10, 1.25, 2.5))
         assert ("10/10" in output.getvalue()) == enabled
         assert ("loss 1.25, validation 2.50" in output.getvalue()) == enabled
+
+
+@pytest.mark.parametrize(("preset", "max_steps", "budget"), [("fast", 0, 300), ("best", 0, 2400), ("best", 7, 7)])
+def test_the_preset_is_a_step_budget_unless_one_is_given(preset, max_steps, budget):
+    config = TVAEConfig(preset=preset, max_steps=max_steps)
+    assert planned_steps(config.full_budget_rows, config) == budget
+    assert planned_steps(10 * config.full_budget_rows, config) == budget
+
+
+def test_a_better_preset_has_more_steps():
+    budgets = [TVAEConfig(preset=preset).step_budget for preset in ("fast", "balanced", "best")]
+    assert budgets == sorted(set(budgets))

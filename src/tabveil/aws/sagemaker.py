@@ -41,7 +41,7 @@ START_SECONDS = 1800  # beyond the limits that SageMaker enforces itself: instan
 REASON_CHARACTERS = 600
 STOPPED = {
     "MaxRuntimeExceeded": "it ran longer than environment.sagemaker.max_runtime_seconds: raise it, or lower "
-    "synthesizer.max_steps",
+    "synthesizer.preset or max_steps",
     "MaxWaitTimeExceeded": "it waited longer than environment.sagemaker.max_wait_seconds for a spot instance: raise "
     "it, or set use_spot=false",
     "Interrupted": "its spot instance was taken back: run it again, or set use_spot=false",

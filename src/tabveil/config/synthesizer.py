@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tabveil.config.checks import check_positive, check_range
+from tabveil.errors import ConfigError
 
 
 @dataclass
@@ -21,15 +22,24 @@ class SynthesizerConfig:
         check_range("synthesizer.num_threads", self.num_threads, 1, 256, "integer")
         check_range("synthesizer.min_rows", self.min_rows, 20, 10**9, "integer")
 
+    @property
+    def step_budget(self) -> int:
+        """Most training steps; 0 for kinds that count otherwise."""
+        return 0
+
+
+PRESET_STEPS = {"fast": 300, "balanced": 800, "best": 2400}
+
 
 @dataclass
 class TVAEConfig(SynthesizerConfig):
     """TabVeil's TVAE (`tabveil.synthesizers.tvae`)."""
 
     name: str = "tvae"
-    max_steps: int = 800
+    preset: str = "balanced"  # a step budget, see PRESET_STEPS
+    max_steps: int = 0  # instead of the preset's; 0: as the preset says
     max_seconds: float = 0.0  # of training; the schedule cools down in this time. 0: no limit
-    full_budget_rows: int = 20_000  # smaller tables get max_steps * sqrt(rows / full_budget_rows) steps
+    full_budget_rows: int = 20_000  # smaller tables get the step budget * sqrt(rows / full_budget_rows) steps
     batch_size: int = 512
     learning_rate: float = 4e-3
     beta: float = 1.0  # weight of the KL term
@@ -52,7 +62,10 @@ class TVAEConfig(SynthesizerConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for name in ("max_steps", "batch_size", "learning_rate", "latent_dim", "encoder_dim", "decoder_dim"):
+        if self.preset not in PRESET_STEPS:
+            raise ConfigError(f"synthesizer.preset must be one of {sorted(PRESET_STEPS)}, however: {self.preset!r}")
+        check_range("synthesizer.max_steps", self.max_steps, 0, 10**9, "integer")
+        for name in ("batch_size", "learning_rate", "latent_dim", "encoder_dim", "decoder_dim"):
             check_positive(f"synthesizer.{name}", getattr(self, name))
         for name in ("patience", "validate_every", "max_bins", "min_bin_rows", "max_categories", "full_budget_rows"):
             check_positive(f"synthesizer.{name}", getattr(self, name))
@@ -66,6 +79,11 @@ class TVAEConfig(SynthesizerConfig):
         check_range("synthesizer.weight_decay", self.weight_decay, 0, 10)
         for name in ("rare_threshold", "min_spike_rows"):
             check_range(f"synthesizer.{name}", getattr(self, name), 2, 10**6, "integer")
+
+    @property
+    def step_budget(self) -> int:
+        """Most training steps: `max_steps`, or the preset's."""
+        return self.max_steps or PRESET_STEPS[self.preset]
 
 
 @dataclass

@@ -19,12 +19,12 @@ MIN_STEPS = 100
 
 
 def planned_steps(num_rows: int, config: TVAEConfig) -> int:
-    """Length of the learning-rate schedule: `max_steps`, less (by the square root) for small tables.
+    """Length of the learning-rate schedule: the step budget, less (by the square root) for small tables.
 
     A small table over-fits before a long schedule has cooled down; a short one cools down in time.
     """
     share = min(1.0, math.sqrt(num_rows / config.full_budget_rows))
-    return min(config.max_steps, max(MIN_STEPS, round(config.max_steps * share)))
+    return min(config.step_budget, max(MIN_STEPS, round(config.step_budget * share)))
 
 
 def split_rows(
