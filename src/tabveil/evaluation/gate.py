@@ -13,7 +13,9 @@ from typing import Any
 from tabveil.config import EvaluationConfig
 from tabveil.errors import GateError
 
-QUALITY_HINT = "train longer (synthesizer.preset=best, or max_steps), or generalise columns with very many levels in the dataset's policy"
+QUALITY_HINT = (
+    "train longer (synthesizer.preset=best), or generalise columns with very many levels in the dataset's policy"
+)
 DIAGNOSTIC_HINT = "values out of range or unseen categories: see the per-column table, and the dataset's column types"
 PII_HINT = "give the column an action in the dataset's policy (drop, pseudonymise, regenerate), or a reasoned keep"
 IDENTITY_HINT = (
