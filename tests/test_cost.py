@@ -214,7 +214,7 @@ def test_make_aws_run_estimates_what_it_was_asked_to_run(clone, tmp_path, run_in
     (clone / ".tabveil" / "aws.env").write_text("")
     choices = ("DATASET=loans", "SYNTHESIZER=sdv_tvae", "ENVIRONMENT=local")
     said = run_in(clone, "make", "aws-run", *choices, f"VENV={tmp_path / 'venv'}", check=False)
-    assert said.stdout.splitlines()[-1] == "-m tabveil.cost dataset=loans synthesizer=sdv_tvae environment=aws"
+    assert "-m tabveil.cost dataset=loans synthesizer=sdv_tvae environment=aws" in said.stdout.splitlines()
 
 
 def test_stages_leave_their_requests(clone, run_in):
