@@ -61,7 +61,10 @@ def training_digest(config: TVAEConfig, tensors: Iterable[Tensor]) -> str:
 
 
 def save_checkpoint(folder: Path, digest: str, checkpoint: Checkpoint) -> None:
-    """Write or replace the folder as a whole; a kill in between leaves the earlier one."""
+    """Write or replace the folder as a whole.
+
+    A kill in between leaves the earlier one; in the moment of replacing it none, and the training begins anew.
+    """
     state = {
         "version": FORMAT_VERSION,
         "training": digest,
