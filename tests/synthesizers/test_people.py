@@ -199,7 +199,7 @@ def test_shares_of_few_people_read_as_k_rows(keyed):
     table, rng = accounts(), np.random.default_rng(0)
     people = table[ENTITY_COLUMN].to_numpy()
     tokenizer = fit_tokenizer(table, keyed, ["note"], CONFIG, rng, entities=people)
-    shares = np.exp(log_shares(tokenizer, tokenizer.encode(table, rng), K, people))
+    shares = np.exp(log_shares(tokenizer, tokenizer.encode(table, rng), K, people)[0])
     assert shares[0] == pytest.approx(K / len(table), rel=1e-4)
     assert shares[2] == pytest.approx(1 - 30 / len(table), rel=1e-4)
 

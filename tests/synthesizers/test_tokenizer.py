@@ -3,11 +3,13 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tabveil.config import TVAEConfig
 from tabveil.schema import Column, ColumnType, SDType
+from tabveil.synthesizers.tvae.features import NumberFeatures
 from tabveil.synthesizers.tvae.numeric import NumericCodec, fit_numeric
 from tabveil.synthesizers.tvae.tokenizer import MISSING, RARE, fit_categories, fit_tokenizer, log_shares
 
@@ -25,6 +27,21 @@ def category(kind: ColumnType = ColumnType.string) -> Column:
 def fit(values: object, kind: ColumnType = ColumnType.decimal, config: TVAEConfig = CONFIG) -> NumericCodec:
     dtype = {"decimal": "float64", "integer": "Int64"}.get(kind.value, "datetime64[us]")
     return fit_numeric(pd.Series(values).astype(dtype), number(kind), config, np.random.default_rng(0))
+
+
+def features_of(codec: NumericCodec, tokens: np.ndarray, places: np.ndarray) -> torch.Tensor:
+    flat = torch.from_numpy(tokens)[:, None]
+    return NumberFeatures([codec])(flat, flat > 0, torch.from_numpy(places)[:, None])
+
+
+def test_the_value_feature_is_the_standardised_value():
+    codec = fit(np.r_[np.zeros(100), np.random.default_rng(0).gamma(2, 10, 900), [np.nan] * 20])
+    tokens, places = codec.encode(pd.Series([0.0, 3.0, 21.5, np.nan, 40.0]), np.random.default_rng(0))
+    features = features_of(codec, tokens, places).numpy()
+    expected = np.clip((codec.values(tokens, places) - codec.center) / codec.scale, -4, 4)
+    assert np.allclose(features[:, -1], np.nan_to_num(expected), atol=1e-5)
+    assert (features[3] == 0).all()
+    assert np.allclose(features[0, 0], 2 * places[0] - 1)
 
 
 @given(
@@ -46,7 +63,7 @@ def test_any_column_encodes_to_valid_tokens_and_decodes_inside_its_range(kind, s
     assert tokens.min() >= 0
     assert tokens.max() < codec.num_tokens
     assert ((places >= 0) & (places <= 1)).all()
-    assert np.isfinite(codec.features(tokens, places)).all()
+    assert torch.isfinite(features_of(codec, tokens, places)).all()
     decoded = codec.decode(tokens, places)
     assert len(decoded) == num_rows
     if codec.num_tokens > 1:
@@ -173,4 +190,5 @@ def test_a_table_round_trips(table, metadata):
     assert back.dtypes.equals(table.dtypes)
     for name in ("grade", "joint", "constant", "empty", "empty_number"):
         assert back[name].equals(table[name])
-    assert len(log_shares(tokenizer, encoded, 5)) == sum(codec.num_tokens for codec in tokenizer.codecs)
+    shares = log_shares(tokenizer, encoded, 5)
+    assert [len(part) for part in shares] == [codec.num_tokens for codec in tokenizer.codecs]

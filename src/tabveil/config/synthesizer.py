@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from tabveil.config.checks import check_positive, check_range
@@ -36,9 +37,12 @@ class TVAEConfig(SynthesizerConfig):
     """TabVeil's TVAE (`tabveil.synthesizers.tvae`)."""
 
     name: str = "tvae"
+    num_threads: int = 1  # the matrices are small: more threads cost more than they gain
+    device: str = "auto"  # auto (a CUDA GPU where there is one), cpu, cuda or cuda:<n>
     preset: str = "balanced"  # a step budget, see PRESET_STEPS
     max_steps: int = 0  # instead of the preset's; 0: as the preset says
     max_seconds: float = 0.0  # of training; the schedule cools down in this time. 0: no limit
+    max_memory_mb: int = 0  # of training, beyond the table and the libraries; fewer rows are read to keep it. 0: no limit
     full_budget_rows: int = 20_000  # smaller tables get the step budget * sqrt(rows / full_budget_rows) steps
     batch_size: int = 512
     learning_rate: float = 4e-3
@@ -72,6 +76,9 @@ class TVAEConfig(SynthesizerConfig):
         for name in ("beta_warmup_fraction", "spike_fraction"):
             check_range(f"synthesizer.{name}", getattr(self, name), 0, 1)
         check_range("synthesizer.max_seconds", self.max_seconds, 0, 10**7)
+        check_range("synthesizer.max_memory_mb", self.max_memory_mb, 0, 10**9, "integer")
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
+            raise ConfigError(f"synthesizer.device must be auto, cpu, cuda or cuda:<n>, however: {self.device!r}")
         check_range("synthesizer.validation_fraction", self.validation_fraction, 0.01, 0.5)
         check_range("synthesizer.dropout", self.dropout, 0, 0.9)
         check_range("synthesizer.ema_decay", self.ema_decay, 0, 0.99999)

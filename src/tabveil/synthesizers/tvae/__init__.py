@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import ClassVar
 
@@ -16,10 +17,11 @@ from tabveil.errors import ConfigError, NotFittedError, TrainingError
 from tabveil.schema import Metadata
 from tabveil.synthesizers.base import LossRecord, Synthesizer, Watch
 from tabveil.synthesizers.progress import training_progress
-from tabveil.synthesizers.runtime import isolated
+from tabveil.synthesizers.runtime import isolated, resolve_device
 from tabveil.synthesizers.tvae.conditional import draw_given, known_cells, require_learned
 from tabveil.synthesizers.tvae.likelihood import log_likelihood
-from tabveil.synthesizers.tvae.network import TVAENetwork, layout_of
+from tabveil.synthesizers.tvae.memory import rows_within
+from tabveil.synthesizers.tvae.network import TVAENetwork
 from tabveil.synthesizers.tvae.sampling import draw
 from tabveil.synthesizers.tvae.schedule import planned_steps
 from tabveil.synthesizers.tvae.storage import load_model, save_model
@@ -49,25 +51,29 @@ class TVAE(Synthesizer):
         if table.shape[1] == 0:
             raise TrainingError("there must be a column besides the computed totals, however there is none")
         config, rng = self.config, np.random.default_rng(self.config.seed)
+        device = resolve_device(config.device)
         tokenizer = fit_tokenizer(table, metadata, list(table.columns), config, rng, entities=entities)
-        encoded = tokenizer.encode(table, rng)
-        with isolated(config.seed, config.num_threads):
-            shares = torch.from_numpy(log_shares(tokenizer, encoded, config.rare_threshold, entities))
-            network = TVAENetwork(layout_of(tokenizer), config, shares)
+        with isolated(config.seed, config.num_threads, device=device):
+            with torch.device("cpu"):  # the same first weights on every device
+                network = TVAENetwork(tokenizer, config)
+            table, entities = _fitting(table, entities, rows_within(network, config, len(table)), rng)
+            encoded = tokenizer.encode(table, rng)
+            network.start_at(log_shares(tokenizer, encoded, config.rare_threshold, entities))
             with training_progress(planned_steps(len(table), config), watch.progress) as advance:
 
                 def on_check(record: LossRecord) -> None:
                     watch.on_loss(record)
                     advance(record)
 
-                train(network, rows_of(encoded), config, rng, on_check, entities=entities, checkpoint=watch.checkpoint)
+                rows = rows_of(encoded)
+                train(network.to(device), rows, config, rng, on_check, entities=entities, checkpoint=watch.checkpoint)
         self._model = (tokenizer, network)
 
     def _sample(self, num_rows: int, seed: int) -> pd.DataFrame:
         tokenizer, network = self._fitted()
-        generator = torch.Generator().manual_seed(seed)
-        with isolated(seed, self.config.num_threads):
-            tokens, places = draw(network, tokenizer, num_rows, self.config.latent_dim, generator)
+        generator = torch.Generator("cpu").manual_seed(seed)
+        with isolated(seed, self.config.num_threads, device=self._device):
+            tokens, places = draw(network, tokenizer, num_rows, generator)
         return tokenizer.decode(tokens, places)
 
     def _sample_given(
@@ -77,9 +83,9 @@ class TVAE(Synthesizer):
         known = known_cells(tokenizer, table, given, np.random.default_rng(seed), complete=complete)
         if not complete:
             require_learned(tokenizer, known)
-        generator = torch.Generator().manual_seed(seed)
-        with isolated(seed, self.config.num_threads):
-            tokens, places = draw_given(network, tokenizer, known, self.config.latent_dim, generator)
+        generator = torch.Generator("cpu").manual_seed(seed)
+        with isolated(seed, self.config.num_threads, device=self._device):
+            tokens, places = draw_given(network, tokenizer, known, generator)
         drawn = tokenizer.decode(tokens, places)
         for position, name in enumerate(table.columns):  # exactly as given, also what tokens keep only nearly
             drawn[name] = table[name].where(pd.Series(given[:, position]), drawn[name])
@@ -88,21 +94,41 @@ class TVAE(Synthesizer):
     def _log_prob(self, table: pd.DataFrame, seed: int) -> NDArray[np.float64]:
         tokenizer, network = self._fitted()
         rows = rows_of(tokenizer.encode(table, np.random.default_rng(seed)))
-        generator = torch.Generator().manual_seed(seed)
-        with isolated(seed, self.config.num_threads):
+        generator = torch.Generator("cpu").manual_seed(seed)
+        with isolated(seed, self.config.num_threads, device=self._device):
             return log_likelihood(network, rows, LIKELIHOOD_DRAWS, generator).numpy().astype(np.float64)
 
     def _save(self, folder: Path) -> None:
         save_model(folder, *self._fitted())
 
     def _load(self, folder: Path) -> None:
-        self._model = load_model(folder, self.config)
+        """A model trained on a GPU is loaded to the processor where there is none."""
+        tokenizer, network = load_model(folder, self.config)
+        self._model = (tokenizer, network.to(resolve_device("cpu" if self.config.device == "cpu" else "auto")))
 
     @property
     def _min_count(self) -> int:
         return self.config.rare_threshold
 
+    @property
+    def _device(self) -> torch.device:
+        return self._fitted()[1].device
+
     def _fitted(self) -> tuple[Tokenizer, TVAENetwork]:
         if self._model is None:
             raise NotFittedError("the TVAE must be fitted or loaded first: call fit()")
         return self._model
+
+
+def _fitting(
+    table: pd.DataFrame, entities: Codes | None, num_rows: int, rng: np.random.Generator
+) -> tuple[pd.DataFrame, Codes | None]:
+    """All rows, or as many as fit, drawn at random, with a warning."""
+    if num_rows >= len(table):
+        return table, entities
+    warnings.warn(
+        f"synthesizer.max_memory_mb lets the network see {num_rows:,} of {len(table):,} rows, drawn at random",
+        stacklevel=2,
+    )
+    chosen = np.sort(rng.choice(len(table), num_rows, replace=False))
+    return table.iloc[chosen], None if entities is None else np.unique(entities[chosen], return_inverse=True)[1]

@@ -56,7 +56,7 @@ def training_digest(config: TVAEConfig, tensors: Iterable[Tensor]) -> str:
     digest = hashlib.sha256(to_json(dataclasses.asdict(config)).encode())
     for tensor in tensors:
         digest.update(str((tuple(tensor.shape), tensor.dtype)).encode())
-        digest.update(tensor.contiguous().numpy().tobytes())
+        digest.update(tensor.contiguous().numpy().data)
     return digest.hexdigest()
 
 

@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tabveil.errors import SynthesizerError
+from tabveil.synthesizers.tvae.kernel import Kernel, log_density_in_slice
 from tabveil.synthesizers.tvae.network import TVAENetwork
 from tabveil.synthesizers.tvae.numeric import NumericCodec
-from tabveil.synthesizers.tvae.sampling import BATCH_ROWS, Batch, Kernel, log_density_in_slice
+from tabveil.synthesizers.tvae.sampling import BATCH_ROWS, Batch, Drawn, SamplingPlan, joined
 from tabveil.synthesizers.tvae.tokenizer import MISSING, Tokenizer
 
 NUM_PARTICLES = 16
@@ -98,38 +99,31 @@ def draw_given(
     network: TVAENetwork,
     tokenizer: Tokenizer,
     known: Known,
-    latent_dim: int,
     generator: torch.Generator,
     *,
     num_particles: int = NUM_PARTICLES,
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Tokens int64 (num_rows, num_columns) and places float64 (num_rows, num_numeric); the given ones are as given."""
-    size = max(1, BATCH_ROWS // num_particles)
-    parts = [
-        GivenBatch(
-            network, tokenizer, known[start : start + size], latent_dim, generator, num_particles=num_particles
-        ).run()
-        for start in range(0, len(known), size)
-    ]
-    return np.concatenate([tokens for tokens, _ in parts]), np.concatenate([places for _, places in parts])
+) -> Drawn:
+    """Rows with the given cells as given."""
+    plan, size = SamplingPlan(network, tokenizer), max(1, BATCH_ROWS // num_particles)
+    return joined(
+        [
+            GivenBatch(plan, known[start : start + size], generator, num_particles=num_particles).run()
+            for start in range(0, len(known), size)
+        ]
+    )
 
 
 class GivenBatch(Batch):
     """`num_particles` candidates side by side for each row, until the last given column has chosen among them."""
 
-    def __init__(
-        self,
-        network: TVAENetwork,
-        tokenizer: Tokenizer,
-        known: Known,
-        latent_dim: int,
-        generator: torch.Generator,
-        *,
-        num_particles: int,
-    ) -> None:
-        super().__init__(network, tokenizer, len(known) * num_particles, latent_dim, generator)
-        self.known = known[np.repeat(np.arange(len(known)), num_particles)]
-        self.log_weights = torch.zeros(len(known), num_particles)
+    def __init__(self, plan: SamplingPlan, known: Known, generator: torch.Generator, *, num_particles: int) -> None:
+        super().__init__(plan, len(known) * num_particles, generator)
+        repeated, device = known[np.repeat(np.arange(len(known)), num_particles)], plan.device
+        self.complete = known.complete
+        self.mask, self.known_tokens, self.known_places = (
+            torch.from_numpy(part).to(device) for part in (repeated.mask, repeated.tokens, repeated.places)
+        )
+        self.log_weights = torch.zeros(len(known), num_particles, device=device)
         given = np.flatnonzero(known.mask.any(axis=0))
         self.last_given = int(given[-1]) if len(given) else -1
         if self.last_given < 0:
@@ -137,8 +131,8 @@ class GivenBatch(Batch):
 
     def _choose(self, column: int) -> None:
         logits, kernel = self._logits(column)
-        drawn = self._draw(column, logits, complete=self.known.complete)
-        mask, tokens = torch.from_numpy(self.known.mask[:, column]), torch.from_numpy(self.known.tokens[:, column])
+        drawn = self._draw(column, logits, complete=self.complete)
+        mask, tokens = self.mask[:, column], self.known_tokens[:, column]
         self._record(column, torch.where(mask, tokens, drawn), kernel)
         if mask.any():
             weights = torch.where(mask, self._log_prob(column, tokens, logits, kernel), 0.0)
@@ -147,46 +141,54 @@ class GivenBatch(Batch):
         if column == self.last_given:
             self._choose_particles()
 
-    def _places_of(self, column: int, inside: Tensor) -> Tensor:
-        row = self.layout.numeric.index(column)
-        mask = torch.from_numpy(self.known.mask[:, column])
-        return torch.where(mask, torch.from_numpy(self.known.places[:, row]), inside)
+    def _place(self, column: int, flat: Tensor, kernel: Kernel) -> Tensor:
+        number = self.plan.columns[column].number
+        drawn = super()._place(column, flat, kernel)
+        return torch.where(self.mask[:, column], self.known_places[:, number], drawn)
 
     def _log_prob(self, column: int, tokens: Tensor, logits: Tensor, kernel: Kernel | None) -> Tensor:
         """Of the given cells, (num_rows * num_particles,): among the tokens that are sampled, else among all."""
-        codec = self.tokenizer.codecs[column]
+        allowed = self._allowed(column).expand_as(logits)
         at = tokens[:, None]
-        sampled = logits.masked_fill(torch.from_numpy(~codec.emitted), -torch.inf)
-        emitted = torch.from_numpy(codec.emitted)[tokens]
-        own, total = (torch.where(emitted, a, b) for a, b in (
+        sampled = logits.masked_fill(~allowed, -torch.inf)
+        own, total = (torch.where(allowed.gather(1, at)[:, 0], a, b) for a, b in (
             (sampled.gather(1, at)[:, 0], logits.gather(1, at)[:, 0]),
             (sampled.logsumexp(1), logits.logsumexp(1)),
         ))  # fmt: skip
-        result = own - total
-        if kernel is not None and isinstance(codec, NumericCodec):
-            places = torch.from_numpy(self.known.places[:, self.layout.numeric.index(column)])
-            result = result + log_density_in_slice(codec, tokens, places, kernel)
-        return result
+        number = self.plan.columns[column].number
+        if kernel is None or number is None:
+            return own - total
+        network, flat = self.plan.network, tokens + self.plan.layout.offsets[column]
+        places, flattened = self.known_places[:, number].float(), Kernel(kernel.middle[:, 0], kernel.sharpness[:, 0])
+        inside = log_density_in_slice(network.low, network.high, flat, places, flattened)
+        return own - total + torch.where(network.is_bin[flat], inside, 0.0)
 
     def _resample(self) -> None:
         """Redraw the candidates of the rows whose effective number has fallen below half."""
         weights = self.log_weights.softmax(1)
         count = weights.shape[1]
         uneven = 1 / weights.square().sum(1) < count / 2
-        redrawn = torch.multinomial(weights, count, replacement=True, generator=self.generator)
-        chosen = torch.where(uneven[:, None], redrawn, torch.arange(count))
+        redrawn = self._multinomial(weights, count)
+        chosen = torch.where(uneven[:, None], redrawn, torch.arange(count, device=redrawn.device))
         self.log_weights = torch.where(uneven[:, None], 0.0, self.log_weights)
-        self._take((chosen + count * torch.arange(len(weights))[:, None]).flatten())
+        first = count * torch.arange(len(weights), device=redrawn.device)
+        self._take((chosen + first[:, None]).flatten())
 
     def _choose_particles(self) -> None:
         """One candidate per row, by weight; what follows is drawn for it alone."""
         weights = self.log_weights.softmax(1)
-        chosen = torch.multinomial(weights, 1, generator=self.generator)[:, 0]
-        self._take(chosen + weights.shape[1] * torch.arange(len(weights)))
-        self.log_weights = torch.zeros(len(weights), 1)
+        chosen = self._multinomial(weights, 1)[:, 0]
+        self._take(chosen + weights.shape[1] * torch.arange(len(weights), device=chosen.device))
+        self.log_weights = torch.zeros(len(weights), 1, device=chosen.device)
+
+    def _multinomial(self, weights: Tensor, count: int) -> Tensor:
+        device = self.generator.device
+        return torch.multinomial(weights.to(device), count, replacement=True, generator=self.generator).to(
+            weights.device
+        )
 
     def _take(self, index: Tensor) -> None:
-        rows = index.numpy()
-        self.z, self.inputs = self.z[index], self.inputs[index]
+        self.inputs, self.tokens, self.places = self.inputs[index], self.tokens[index], self.places[index]
         self.states = [state[index] for state in self.states]
-        self.tokens, self.places, self.known = self.tokens[rows], self.places[rows], self.known[rows]
+        self.mask, self.known_tokens = self.mask[index], self.known_tokens[index]
+        self.known_places = self.known_places[index]

@@ -7,10 +7,9 @@ import math
 import torch
 from torch import Tensor
 
+from tabveil.synthesizers.tvae.memory import rows_at_once
 from tabveil.synthesizers.tvae.network import TVAENetwork
 from tabveil.synthesizers.tvae.training import Rows
-
-BATCH_ROWS = 4096
 
 
 @torch.inference_mode()
@@ -19,19 +18,23 @@ def log_likelihood(network: TVAENetwork, rows: Rows, num_draws: int, generator: 
 
     A lower bound in expectation that tightens with `num_draws`.
     """
-    starts = range(0, len(rows), BATCH_ROWS)
-    parts = [_bound(network, rows[slice(start, start + BATCH_ROWS)], num_draws, generator) for start in starts]
+    size = rows_at_once(network.layout.num_tokens)
+    parts = [
+        _bound(network, rows, slice(start, start + size), num_draws, generator) for start in range(0, len(rows), size)
+    ]
     return torch.cat(parts)
 
 
-def _bound(network: TVAENetwork, rows: Rows, num_draws: int, generator: torch.Generator) -> Tensor:
-    flat = rows.tokens + network.offsets
-    mean, log_variance = network.encoder(flat, rows.features)
+def _bound(network: TVAENetwork, rows: Rows, part: slice, num_draws: int, generator: torch.Generator) -> Tensor:
+    device = network.device
+    tokens, places = rows.batch(part, device)
+    flat, features = network.inputs(tokens, places)
+    mean, log_variance = network.encoder(flat, features)
     ratios = []
     for _ in range(num_draws):
-        noise = torch.randn(mean.shape, generator=generator)
+        noise = torch.randn(mean.shape, generator=generator, device=generator.device).to(device)
         z = mean + noise * torch.exp(0.5 * log_variance)
-        cells = network.column_loss(network.decoder(flat, rows.features, z), rows.tokens, rows.places)
+        cells = network.column_loss(network.decoder(flat, features, z), tokens, places)
         prior_over_posterior = 0.5 * (noise.square() + log_variance - z.square()).sum(1)
         ratios.append(prior_over_posterior - cells.sum(1))
-    return torch.logsumexp(torch.stack(ratios), dim=0) - math.log(num_draws)
+    return torch.logsumexp(torch.stack(ratios), dim=0).cpu() - math.log(num_draws)

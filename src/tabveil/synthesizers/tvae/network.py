@@ -5,87 +5,36 @@ columns 0..d-1 and feeds columns d and later, so one forward pass trains all con
 samples them.
 
 Every column has a softmax over its tokens. The logit of a number's token is a free part plus the log mass that a
-logistic kernel puts on the token's slice of [0, 1]; the kernel's middle and sharpness are outputs too. The free part
-draws the marginal with its spikes, the kernel lets neighbouring tokens share strength, and the kernel's density inside
-a bin places the value there. (Cumulative logits: McCullagh 1980; discretised logistics: Salimans et al. 2017.)
+logistic kernel puts on the token's slice of [0, 1] (see `kernel`). The free part draws the marginal with its spikes,
+the kernel lets neighbouring tokens share strength, and its density inside a bin places the value there.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, cast
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from tabveil.config import TVAEConfig
-from tabveil.synthesizers.tvae.numeric import NUM_FEATURES, NumericCodec
+from tabveil.synthesizers.tvae.features import NUM_FEATURES, NumberFeatures
+from tabveil.synthesizers.tvae.kernel import (
+    MIN_WIDTH,
+    Columns,
+    Slices,
+    kernel_cross_entropy,
+    kernel_parameters,
+    log_density_in_slice,
+)
+from tabveil.synthesizers.tvae.layout import Layout, layout_of
+from tabveil.synthesizers.tvae.numeric import NumericCodec
 from tabveil.synthesizers.tvae.tokenizer import Tokenizer
 
 EMBEDDING_DIM = 16
 LAYERS = 2
-MIN_SHARPNESS, MAX_SHARPNESS = 0.05, 400.0  # kernel widths below 1/400 of the column's ranks are noise
-START_LOG_SHARPNESS, SHARPNESS_GAIN = 0.7, 2.0
-MIDDLE_REACH = 0.75
-
-
-@dataclass(frozen=True)
-class Layout:
-    """Where each column's tokens and numbers live in the flat tensors.
-
-    Attributes:
-        sizes: tokens per column. offsets: first flat token per column. numeric: positions of numerical columns.
-        number_tokens: flat index of every numeric token except the missing ones, (num_number_tokens,).
-        number_owner: row of `numeric` each of them belongs to. low, high: their slices.
-        is_bin: whether a flat token is a quantile bin, (num_tokens,).
-    """
-
-    sizes: tuple[int, ...]
-    offsets: tuple[int, ...]
-    numeric: tuple[int, ...]
-    number_tokens: Tensor
-    number_owner: Tensor
-    low: Tensor
-    high: Tensor
-    is_bin: Tensor
-
-    @property
-    def num_columns(self) -> int:
-        """Modelled columns."""
-        return len(self.sizes)
-
-    @property
-    def num_tokens(self) -> int:
-        """Tokens of all columns."""
-        return self.offsets[-1] + self.sizes[-1]
-
-
-def layout_of(tokenizer: Tokenizer) -> Layout:
-    """Flat layout of a fitted tokenizer."""
-    sizes = tuple(codec.num_tokens for codec in tokenizer.codecs)
-    offsets = tuple(int(o) for o in np.cumsum((0, *sizes[:-1])))
-    low, high = np.zeros(sum(sizes)), np.zeros(sum(sizes))
-    owner, is_bin = np.full(sum(sizes), -1), np.zeros(sum(sizes), dtype=bool)
-    for row, column in enumerate(tokenizer.numeric):
-        codec, span = tokenizer.codecs[column], slice(offsets[column], offsets[column] + sizes[column])
-        assert isinstance(codec, NumericCodec)  # noqa: S101
-        low[span], high[span], is_bin[span] = codec.low, codec.high, codec.bin_index >= 0
-        owner[offsets[column] + 1 : offsets[column] + sizes[column]] = row
-    number_tokens = np.flatnonzero(owner >= 0)
-    return Layout(
-        sizes,
-        offsets,
-        tuple(tokenizer.numeric),
-        torch.from_numpy(number_tokens),
-        torch.from_numpy(owner[number_tokens]),
-        torch.from_numpy(low).float(),
-        torch.from_numpy(high).float(),
-        torch.from_numpy(is_bin),
-    )
 
 
 class Encoder(nn.Module):
@@ -107,8 +56,8 @@ class Encoder(nn.Module):
         """Args: flat int64 (batch, num_columns) of flat tokens; features (batch, num_numeric * NUM_FEATURES)."""
         h = self.tokens(flat)
         h = F.silu(h if self.features is None else h + self.features(features))
-        h = F.dropout(h, self.dropout, self.training)
-        h = h + F.dropout(F.silu(self.hidden(h)), self.dropout, self.training)
+        h = dropout(h, self.dropout, self.training)
+        h = h + dropout(F.silu(self.hidden(h)), self.dropout, self.training)
         mean, log_variance = self.out(h).chunk(2, dim=1)
         return mean, log_variance.clamp(-8, 8)
 
@@ -136,7 +85,7 @@ class MaskedLinear(nn.Module):
 class Decoder(nn.Module):
     """p(x|z) with masks; see the module's docstring. Heads: tokens, then middles, then sharpnesses of the kernels."""
 
-    def __init__(self, layout: Layout, config: TVAEConfig, log_shares: Tensor) -> None:
+    def __init__(self, layout: Layout, config: TVAEConfig) -> None:
         super().__init__()
         self.layout, self.dropout = layout, config.dropout
         self.degrees = unit_degrees(layout.num_columns, config.decoder_dim)
@@ -154,7 +103,6 @@ class Decoder(nn.Module):
             self.heads.weight.mul_(0.1)
             self.head_latent.weight.mul_(0.1)
             self.head_latent.bias.zero_()
-            self.head_latent.bias[: layout.num_tokens] = log_shares
 
     def inputs_of(self, flat: Tensor, features: Tensor) -> Tensor:
         """(batch, num_columns * EMBEDDING_DIM + num_numeric * NUM_FEATURES)."""
@@ -163,10 +111,10 @@ class Decoder(nn.Module):
     def forward(self, flat: Tensor, features: Tensor, z: Tensor) -> Tensor:
         """All heads, (batch, num_tokens + 2 * num_numeric)."""
         x = self.inputs_of(flat, features)
-        h = F.dropout(F.silu(self.inputs[0](x) + self.latents[0](z)), self.dropout, self.training)
+        h = dropout(F.silu(self.inputs[0](x) + self.latents[0](z)), self.dropout, self.training)
         for layer in range(1, LAYERS):
             step = self.hidden[layer - 1](h) + self.inputs[layer](x) + self.latents[layer](z)
-            h = h + F.dropout(F.silu(step), self.dropout, self.training)
+            h = h + dropout(F.silu(step), self.dropout, self.training)
         out: Tensor = self.heads(h) + self.head_latent(z)
         return out
 
@@ -185,98 +133,102 @@ def input_owner(layout: Layout) -> Tensor:
 
 def head_owner(layout: Layout) -> Tensor:
     """Column each head belongs to."""
-    tokens = torch.arange(layout.num_columns).repeat_interleave(torch.tensor(layout.sizes))
     numbers = torch.tensor(layout.numeric, dtype=torch.int64)
-    return torch.cat([tokens, numbers, numbers])
+    return torch.cat([torch.from_numpy(layout.token_owners()), numbers, numbers])
 
 
-class SegmentLogSumExp(torch.autograd.Function):
-    """log sum exp of each column's logits: (batch, num_tokens) -> (batch, num_columns)."""
-
-    @staticmethod
-    def forward(ctx: Any, logits: Tensor, sizes: Sequence[int], owner: Tensor) -> Tensor:
-        """`sizes`: tokens per column; `owner`: column of each token."""
-        result = torch.stack([part.logsumexp(1) for part in torch.split(logits, list(sizes), dim=1)], dim=1)
-        ctx.save_for_backward(logits, result, owner)
-        return result
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        """The softmax of each column, weighted by its gradient."""
-        logits, result, owner = ctx.saved_tensors
-        weight = grad.index_select(1, owner)
-        return (logits - result.index_select(1, owner)).exp_().mul_(weight), None, None
+BYTE = 256
 
 
-def segment_log_sum_exp(logits: Tensor, sizes: Sequence[int], owner: Tensor) -> Tensor:
-    """`SegmentLogSumExp` as a function."""
-    return cast(Tensor, SegmentLogSumExp.apply(logits, sizes, owner))  # type: ignore[no-untyped-call]
-
-
-def kernel_parameters(raw_middle: Tensor, raw_sharpness: Tensor) -> tuple[Tensor, Tensor]:
-    """Middle, in (-0.25, 1.25), and sharpness, in (`MIN_SHARPNESS`, `MAX_SHARPNESS`), of the logistic kernels."""
-    middle = 0.5 + MIDDLE_REACH * torch.tanh(raw_middle / MIDDLE_REACH)
-    bottom, top = math.log(MIN_SHARPNESS), math.log(MAX_SHARPNESS)
-    capped = top - F.softplus(top - START_LOG_SHARPNESS - SHARPNESS_GAIN * raw_sharpness)
-    return middle, torch.exp(bottom + F.softplus(capped - bottom))
-
-
-def log_mass(low: Tensor, high: Tensor) -> Tensor:
-    """log(sigmoid(high) - sigmoid(low)), stable for any low < high."""
-    width = (high - low).clamp(min=1e-6)
-    return (
-        low
-        - F.softplus(low)
-        - F.softplus(high)
-        + torch.log(torch.expm1(width.clamp(max=60.0)))
-        + (width - 60.0).clamp(min=0)
-    )
+def dropout(x: Tensor, probability: float, training: bool) -> Tensor:
+    """Dropout whose probability is a multiple of 1/256, so that one 64-bit random number decides for eight units."""
+    dropped = round(probability * BYTE)
+    if not training or not dropped:
+        return x
+    words = torch.randint(-(2**63), 2**63 - 1, (x.numel() // 8 + 1,), device=x.device)
+    kept = words.view(torch.uint8)[: x.numel()].view_as(x) >= dropped
+    return x * (kept * (BYTE / (BYTE - dropped)))
 
 
 class TVAENetwork(nn.Module):
     """Encoder and decoder with their likelihood."""
 
-    def __init__(self, layout: Layout, config: TVAEConfig, log_shares: Tensor) -> None:
-        super().__init__()
-        self.layout = layout
-        self.encoder = Encoder(layout, config)
-        self.decoder = Decoder(layout, config, log_shares)
-        self.offsets = torch.tensor(layout.offsets)
-        self.owner = torch.arange(layout.num_columns).repeat_interleave(torch.tensor(layout.sizes))
-        self.numeric = torch.tensor(layout.numeric, dtype=torch.int64)
+    offsets: Tensor
+    numeric: Tensor
+    flat_owner: Tensor
+    flat_order: Tensor
+    place_in_flat: Tensor
+    low: Tensor
+    high: Tensor
+    is_bin: Tensor
 
-    def logits(self, heads: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Token logits (batch, num_tokens), kernel log masses on number tokens, middles, sharpnesses."""
-        layout, count = self.layout, len(self.layout.numeric)
-        free = heads[:, : layout.num_tokens]
-        middle, sharpness = kernel_parameters(
-            heads[:, layout.num_tokens : layout.num_tokens + count], heads[:, layout.num_tokens + count :]
-        )
-        per_middle = middle.index_select(1, layout.number_owner)
-        per_sharpness = sharpness.index_select(1, layout.number_owner)
-        low = (layout.low[layout.number_tokens] - per_middle) * per_sharpness
-        high = (layout.high[layout.number_tokens] - per_middle) * per_sharpness
-        mass = log_mass(low, high)
-        return free.index_add(1, layout.number_tokens, mass), mass, middle, sharpness
+    def __init__(self, tokenizer: Tokenizer, config: TVAEConfig) -> None:
+        super().__init__()
+        self.layout = layout = layout_of(tokenizer)
+        self.features = NumberFeatures([c for c in tokenizer.codecs if isinstance(c, NumericCodec)])
+        self.encoder = Encoder(layout, config)
+        self.decoder = Decoder(layout, config)
+        order = np.array(layout.flat_order)
+        buffers = {
+            "offsets": np.array(layout.offsets),
+            "numeric": np.array(layout.numeric, dtype=np.int64),
+            "flat_owner": np.argsort(order)[layout.token_owners()],
+            "flat_order": order,
+            "place_in_flat": np.argsort(order),
+            "low": layout.low,
+            "high": layout.high,
+            "is_bin": layout.is_bin,
+            "edges": layout.edges,
+            "width": np.where(layout.is_missing, 1.0, np.maximum(layout.high - layout.low, MIN_WIDTH)).astype("f4"),
+            "real": (~layout.is_missing).astype("f4"),
+            "row": np.maximum(np.cumsum(layout.is_missing) - 1, 0),
+        }
+        for name, values in buffers.items():
+            self.register_buffer(name, torch.from_numpy(values), persistent=False)
+        rows = F.one_hot(self.get_buffer("row"), max(len(layout.numeric), 1)).float()
+        self.register_buffer("rows", rows, persistent=False)
+        self.flat_sizes = tuple(layout.sizes[column] for column in layout.flat_order)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the parameters are."""
+        return self.offsets.device
+
+    @torch.no_grad()
+    def start_at(self, log_shares: Sequence[NDArray[np.float32]]) -> None:
+        """Let the free logits of each column begin at these, (num_tokens,) each; see `tokenizer.log_shares`."""
+        for column, shares in enumerate(log_shares):
+            self.decoder.head_latent.bias[self.layout.span(column)] = torch.from_numpy(shares)
+
+    @property
+    def slices(self) -> Slices:
+        """The number tokens, on the network's device."""
+        return Slices(*(self.get_buffer(name) for name in Slices._fields))
 
     def column_loss(self, heads: Tensor, tokens: Tensor, places: Tensor) -> Tensor:
         """Negative log likelihood of each cell in nats, (batch, num_columns); numbers as a density over their slice."""
-        logits, _, middle, sharpness = self.logits(heads)
-        flat = tokens + self.offsets
-        loss = segment_log_sum_exp(logits, self.layout.sizes, self.owner) - logits.gather(1, flat)
-        if not len(self.numeric):
+        layout, flat = self.layout, tokens + self.offsets
+        free, *raw = torch.split(heads, [layout.num_tokens, len(layout.numeric), len(layout.numeric)], dim=1)
+        kernel, columns = kernel_parameters(*raw), Columns(self.flat_sizes, self.flat_owner)
+        loss = kernel_cross_entropy(free, kernel, flat.index_select(1, self.flat_order), self.slices, columns)
+        loss = loss.index_select(1, self.place_in_flat)
+        if not layout.numeric:
             return loss
-        own = flat[:, self.numeric]
-        low, high = self.layout.low[own], self.layout.high[own]
-        x = (places - middle) * sharpness
-        density = torch.log(sharpness) + x - 2 * F.softplus(x) + torch.log((high - low).clamp(min=1e-6))
-        mass = log_mass((low - middle) * sharpness, (high - middle) * sharpness)
-        inside = torch.where(self.layout.is_bin[own], mass - density, 0.0)
-        return loss.index_add(1, self.numeric, inside)
+        inside = log_density_in_slice(self.low, self.high, flat[:, self.numeric], places, kernel)
+        return loss.index_add(1, self.numeric, -torch.where(self.is_bin[flat[:, self.numeric]], inside, 0.0))
 
-    def elbo(self, tokens: Tensor, places: Tensor, features: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Reconstruction loss per cell (batch, num_columns) and KL to N(0, I) per row (batch,), in nats."""
-        flat = tokens + self.offsets
+    def inputs(self, tokens: Tensor, places: Tensor) -> tuple[Tensor, Tensor]:
+        """Flat tokens, int64 (batch, num_columns), and features of the numbers."""
+        flat, present = tokens + self.offsets, tokens[:, self.numeric] > 0
+        return flat, self.features(flat[:, self.numeric], present, places)
+
+    def elbo(self, tokens: Tensor, places: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """Reconstruction loss per cell (batch, num_columns) and KL to N(0, I) per row (batch,), in nats.
+
+        Args:
+            tokens: int64 (batch, num_columns). places: (batch, num_numeric). noise: (batch, latent_dim).
+        """
+        flat, features = self.inputs(tokens, places)
         mean, log_variance = self.encoder(flat, features)
         z = mean + noise * torch.exp(0.5 * log_variance)
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)

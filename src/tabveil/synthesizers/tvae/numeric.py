@@ -22,8 +22,6 @@ from tabveil.synthesizers.resolution import Resolution, learn_resolution
 from tabveil.synthesizers.tvae.knots import find_spikes, fit_knots, mean_of_entities
 from tabveil.synthesizers.values import from_floats, to_floats
 
-NUM_FEATURES = 6  # of `NumericCodec.features`
-
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
@@ -114,20 +112,6 @@ class NumericCodec:
         loose = self.bin_index[tokens] >= 0
         values[loose] = self.resolution.round(values[loose])
         return from_floats(values, self.type)
-
-    def features(self, tokens: Ints, places: Floats) -> NDArray[np.float32]:
-        """What the network sees besides the token: shape (num_rows, 6), zeros when missing."""
-        value = np.nan_to_num((self.values(tokens, places) - self.center) / self.scale)
-        turn = 2 * np.pi * places
-        columns = (
-            2 * places - 1,
-            np.sin(turn),
-            np.cos(turn),
-            np.sin(2 * turn),
-            np.cos(2 * turn),
-            np.clip(value, -4, 4),
-        )
-        return (np.stack(columns, axis=1) * (tokens > 0)[:, None]).astype(np.float32)
 
     def _nearest_spikes(self, values: Floats) -> Ints:
         spikes = np.flatnonzero(~np.isnan(self.spike_values))

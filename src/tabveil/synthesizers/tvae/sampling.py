@@ -1,8 +1,12 @@
-"""Rows from the decoder, column by column, each hidden unit computed once."""
+"""Rows from the decoder, column by column, each hidden unit computed once.
+
+The inputs of the columns stand side by side in generation order, the hidden units in that of their degrees: what a
+column may see is always a beginning of both, and a slice instead of a copy.
+"""
 
 from __future__ import annotations
 
-from typing import cast
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -10,83 +14,154 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from tabveil.synthesizers.tvae.network import (
-    EMBEDDING_DIM,
-    LAYERS,
-    Decoder,
-    MaskedLinear,
-    TVAENetwork,
-    kernel_parameters,
-    log_mass,
-)
-from tabveil.synthesizers.tvae.numeric import NUM_FEATURES, NumericCodec
+from tabveil.synthesizers.tvae.features import NUM_FEATURES
+from tabveil.synthesizers.tvae.kernel import Kernel, kernel_parameters, slice_masses, truncated_logistic
+from tabveil.synthesizers.tvae.network import EMBEDDING_DIM, LAYERS, MaskedLinear, TVAENetwork
 from tabveil.synthesizers.tvae.tokenizer import MISSING, Tokenizer
 
-BATCH_ROWS = 8192  # rows drawn at once: bounds memory
-Kernel = tuple[Tensor, Tensor]  # middle and sharpness, each (num_rows, 1)
+BATCH_ROWS = 2048  # rows drawn at once: bounds memory, and fits a processor's cache
+BELOW_ONE = 1 - 1e-6  # a share drawn must be less than the whole, also after rounding
+
+
+class Drawn(NamedTuple):
+    """Tokens int64 (num_rows, num_columns) and places float64 (num_rows, num_numeric)."""
+
+    tokens: NDArray[np.int64]
+    places: NDArray[np.float64]
 
 
 @torch.inference_mode()
-def draw(
-    network: TVAENetwork, tokenizer: Tokenizer, num_rows: int, latent_dim: int, generator: torch.Generator
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Tokens int64 (num_rows, num_columns) and places float64 (num_rows, num_numeric) of rows from z ~ N(0, I)."""
-    parts = [
-        Batch(network, tokenizer, min(BATCH_ROWS, num_rows - start), latent_dim, generator).run()
-        for start in range(0, num_rows, BATCH_ROWS)
-    ]
-    return np.concatenate([tokens for tokens, _ in parts]), np.concatenate([places for _, places in parts])
+def draw(network: TVAENetwork, tokenizer: Tokenizer, num_rows: int, generator: torch.Generator) -> Drawn:
+    """Rows from z ~ N(0, I).
+
+    Args:
+        generator: on any device; the network may be on another.
+    """
+    plan = SamplingPlan(network, tokenizer)
+    return joined(
+        [Batch(plan, min(BATCH_ROWS, num_rows - start), generator).run() for start in range(0, num_rows, BATCH_ROWS)]
+    )
+
+
+def joined(parts: list[Drawn]) -> Drawn:
+    """Batches one after the other."""
+    return Drawn(np.concatenate([part.tokens for part in parts]), np.concatenate([part.places for part in parts]))
+
+
+class _Column(NamedTuple):
+    """Weights with which one column is computed and drawn; `units` are those of its degree, a slice.
+
+    Attributes:
+        num_known: inputs that the column may see; the first are z and 1.
+        inputs: weights of those units in every layer, one after the other, on these inputs.
+        hidden: per layer above the first, weights of those units on the layer below up to them.
+        heads: weights of the column's tokens and, of a number, its kernel, on z, 1 and the units up to here.
+    """
+
+    units: slice
+    num_known: int
+    inputs: Tensor
+    hidden: list[Tensor]
+    heads: Tensor
+    number: int | None
+    edges: Tensor
+    widths: Tensor
+    emitted: Tensor
+
+
+class SamplingPlan:
+    """The decoder's weights, masked and put in order once, for any number of batches."""
+
+    def __init__(self, network: TVAENetwork, tokenizer: Tokenizer) -> None:
+        self.network, self.tokenizer, self.layout = network, tokenizer, network.layout
+        self.device = network.device
+        self.latent_dim = network.decoder.head_latent.in_features
+        decoder, layout = network.decoder, network.layout
+        owner = decoder.input_owner
+        order = torch.argsort(owner, stable=True)
+        starts = np.searchsorted(owner[order].numpy(), np.arange(layout.num_columns + 1))
+        self.starts = [self.latent_dim + 1 + int(start) for start in starts]
+        self.degrees = decoder.degrees
+        self._inputs = [
+            torch.cat([_with_bias(cast(nn.Linear, latent)), cast(MaskedLinear, m).masked()[:, order]], dim=1)
+            for latent, m in zip(decoder.latents, decoder.inputs, strict=True)
+        ]
+        self._hidden = [cast(MaskedLinear, m).masked() for m in decoder.hidden]
+        self._heads = torch.cat([_with_bias(decoder.head_latent), decoder.heads.masked()], dim=1)
+        self.columns = [self._column(i) for i in range(layout.num_columns)]
+
+    @property
+    def width(self) -> int:
+        """Hidden units per layer."""
+        return len(self.degrees)
+
+    @property
+    def num_inputs(self) -> int:
+        """Inputs of all columns, z and 1 before them."""
+        return self.starts[-1]
+
+    def _column(self, column: int) -> _Column:
+        layout, known = self.layout, self.starts[column]
+        first, last = (int((self.degrees < column + step).sum()) for step in (0, 1))
+        units, span = slice(first, last), layout.span(column)
+        rows, number = list(range(span.start, span.stop)), None
+        edges = widths = torch.empty(0)
+        if column in layout.numeric:
+            number = layout.numeric.index(column)
+            first_kernel = layout.num_tokens + number
+            rows += [first_kernel, first_kernel + len(layout.numeric)]
+            edges, widths = (self.network.get_buffer(name)[span] for name in ("edges", "width"))
+        return _Column(
+            units=units,
+            num_known=known,
+            inputs=torch.cat([weight[units, :known] for weight in self._inputs]),
+            hidden=[weight[units, :last].contiguous() for weight in self._hidden],
+            heads=self._heads[rows, : self.latent_dim + 1 + last].contiguous(),
+            number=number,
+            edges=edges,
+            widths=widths,
+            emitted=torch.from_numpy(self.tokenizer.codecs[column].emitted).to(self.device),
+        )
+
+
+def _with_bias(layer: nn.Linear) -> Tensor:
+    """Weights on (z, 1), shape (out_features, latent_dim + 1)."""
+    return torch.cat([layer.weight, layer.bias[:, None]], dim=1)
 
 
 class Batch:
     """Incremental pass: before column i, the units of degree i are computed from what is already chosen."""
 
-    def __init__(
-        self, network: TVAENetwork, tokenizer: Tokenizer, num_rows: int, latent_dim: int, generator: torch.Generator
-    ) -> None:
-        self.network, self.decoder, self.layout = network, network.decoder, network.layout
-        self.tokenizer, self.generator, self.num_rows = tokenizer, generator, num_rows
-        self.z = torch.randn(num_rows, latent_dim, generator=generator)
-        self.weights = _Weights(self.decoder)
-        num_inputs = len(self.decoder.input_owner)
-        self.inputs = torch.zeros(num_rows, num_inputs)
-        width = len(self.decoder.degrees)
-        self.states = [torch.zeros(num_rows, width) for _ in range(LAYERS)]
-        self.tokens = np.zeros((num_rows, self.layout.num_columns), dtype=np.int64)
-        self.places = np.full((num_rows, len(self.layout.numeric)), 0.5)
+    def __init__(self, plan: SamplingPlan, num_rows: int, generator: torch.Generator) -> None:
+        self.plan, self.generator, self.num_rows = plan, generator, num_rows
+        device, layout, first = plan.device, plan.layout, plan.latent_dim + 1
+        self.inputs = torch.zeros(num_rows, plan.num_inputs, device=device)
+        self.inputs[:, : first - 1], self.inputs[:, first - 1] = self._normal(num_rows, first - 1), 1.0
+        # z and 1, then the units: a column's heads see a beginning of the last layer's
+        self.states = [torch.zeros(num_rows, first + plan.width, device=device) for _ in range(LAYERS)]
+        self.states[-1][:, :first] = self.inputs[:, :first]
+        self.tokens = torch.zeros(num_rows, layout.num_columns, dtype=torch.int64, device=device)
+        self.places = torch.full((num_rows, len(layout.numeric)), 0.5, dtype=torch.float64, device=device)
 
-    def run(self) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    def run(self) -> Drawn:
         """Choose every column in turn."""
-        for column in range(self.layout.num_columns):
+        for column in range(self.plan.layout.num_columns):
             self._compute_units(column)
             self._choose(column)
-        return self.tokens, self.places
+        return Drawn(self.tokens.cpu().numpy(), self.places.cpu().numpy())
 
-    def _compute_units(self, degree: int) -> None:
-        rows = torch.nonzero(self.decoder.degrees == degree).flatten()
-        if not len(rows):
+    def _compute_units(self, column: int) -> None:
+        weights, first = self.plan.columns[column], self.plan.latent_dim + 1
+        units = weights.units
+        if units.stop == units.start:
             return
-        span, known = slice(int(rows[0]), int(rows[-1]) + 1), self._known(degree)
-        inputs = self.inputs[:, known]
-        for layer in range(LAYERS):
-            latent = self.weights.latents[layer]
-            step = F.linear(inputs, self.weights.inputs[layer][span][:, known])
-            step += F.linear(self.z, latent.weight[span], latent.bias[span])
-            if layer:
-                below = self.states[layer - 1][:, : span.stop]
-                step += F.linear(below, self.weights.hidden[layer - 1][span, : span.stop])
-                self.states[layer][:, span] = self.states[layer - 1][:, span] + F.silu(step)
-            else:
-                self.states[layer][:, span] = F.silu(step)
-
-    def _known(self, column: int) -> Tensor:
-        return torch.nonzero(self.decoder.input_owner < column).flatten()
-
-    def _heads(self, rows: slice | list[int], column: int) -> Tensor:
-        units = int((self.decoder.degrees <= column).sum())
-        latent = self.decoder.head_latent
-        out = F.linear(self.states[-1][:, :units], self.weights.heads[rows, :units])
-        return out + F.linear(self.z, latent.weight[rows], latent.bias[rows])
+        own = slice(first + units.start, first + units.stop)
+        steps = F.linear(self.inputs[:, : weights.num_known], weights.inputs).chunk(LAYERS, dim=1)
+        self.states[0][:, own] = F.silu(steps[0])
+        for layer in range(1, LAYERS):
+            below = self.states[layer - 1]
+            step = steps[layer] + F.linear(below[:, first : first + units.stop], weights.hidden[layer - 1])
+            self.states[layer][:, own] = below[:, own] + F.silu(step)
 
     def _choose(self, column: int) -> None:
         """Draw the column's tokens and make them inputs of the later ones."""
@@ -94,89 +169,59 @@ class Batch:
         self._record(column, self._draw(column, logits), kernel)
 
     def _logits(self, column: int) -> tuple[Tensor, Kernel | None]:
-        """Of every token, (num_rows, num_tokens), and the kernel of a number."""
-        layout = self.layout
-        span = slice(layout.offsets[column], layout.offsets[column] + layout.sizes[column])
-        logits, kernel = self._heads(span, column), None
-        if isinstance(self.tokenizer.codecs[column], NumericCodec):
-            kernel = self._kernel(column)
-            low, high = (layout.low[span] - kernel[0]) * kernel[1], (layout.high[span] - kernel[0]) * kernel[1]
-            logits[:, 1:] += log_mass(low[:, 1:], high[:, 1:])
-        return logits, kernel
+        """Of every token, (num_rows, num_tokens), and the kernel of a number, each part (num_rows, 1)."""
+        weights = self.plan.columns[column]
+        heads = F.linear(self.states[-1][:, : weights.heads.shape[1]], weights.heads)
+        if weights.number is None:
+            return heads, None
+        logits, (middle, sharpness) = heads[:, :-2], kernel_parameters(heads[:, -2:-1], heads[:, -1:])
+        if logits.shape[1] > 1:
+            x, shrink = (weights.edges - middle) * sharpness, torch.expm1(-weights.widths * sharpness)
+            logits[:, 1:] += slice_masses(x, shrink)
+        return logits, Kernel(middle, sharpness)
 
-    def _draw(self, column: int, logits: Tensor, *, complete: bool = False) -> Tensor:
-        """Tokens by their probability (Gumbel-max, in its exponential form), int64 (num_rows,).
+    def _allowed(self, column: int, *, complete: bool = False) -> Tensor:
+        """Tokens that may be drawn, bool of a shape that broadcasts to (num_rows, num_tokens).
 
         Args:
-            complete: missing values are not drawn, if the column has any other.
+            complete: missing values are not, if the column has any other.
         """
-        emitted = self.tokenizer.codecs[column].emitted
+        emitted = self.plan.columns[column].emitted
         if complete and emitted[1:].any():
+            emitted = emitted.clone()
             emitted[MISSING] = False
-        noise = torch.empty_like(logits).exponential_(generator=self.generator).log_()
-        return logits.masked_fill(torch.from_numpy(~emitted), -torch.inf).sub_(noise).argmax(1)
+        return emitted
+
+    def _draw(self, column: int, logits: Tensor, *, complete: bool = False) -> Tensor:
+        """Tokens by their probability, from one uniform number per row, int64 (num_rows,)."""
+        logits = logits.masked_fill(~self._allowed(column, complete=complete), -torch.inf)
+        shares = torch.softmax(logits, dim=1).cumsum(dim=1)
+        level = self._uniform(len(logits), 1).mul_(BELOW_ONE) * shares[:, -1:]
+        return torch.searchsorted(shares, level.float(), right=True)[:, 0].clamp_(max=shares.shape[1] - 1)
 
     def _record(self, column: int, chosen: Tensor, kernel: Kernel | None) -> None:
-        codec = self.tokenizer.codecs[column]
-        self.tokens[:, column] = chosen.numpy()
-        at = column * EMBEDDING_DIM
-        self.inputs[:, at : at + EMBEDDING_DIM] = self.decoder.tokens.weight[chosen + self.layout.offsets[column]]
-        if isinstance(codec, NumericCodec) and kernel is not None:
-            self._place(column, codec, chosen, kernel)
+        weights, flat = self.plan.columns[column], chosen + self.plan.layout.offsets[column]
+        self.tokens[:, column] = chosen
+        at = weights.num_known + EMBEDDING_DIM
+        self.inputs[:, weights.num_known : at] = self.plan.network.decoder.tokens.weight[flat]
+        if weights.number is not None and kernel is not None:
+            place = self._place(column, flat, kernel)
+            self.places[:, weights.number] = place
+            self.inputs[:, at : at + NUM_FEATURES] = self.plan.network.features(
+                flat[:, None], chosen[:, None] != MISSING, place[:, None], first=weights.number
+            )
 
-    def _kernel(self, column: int) -> Kernel:
-        """Middle and sharpness, each (num_rows, 1)."""
-        first = self.layout.num_tokens + self.layout.numeric.index(column)
-        raw = self._heads([first, first + len(self.layout.numeric)], column)
-        return kernel_parameters(raw[:, :1], raw[:, 1:])
-
-    def _place(self, column: int, codec: NumericCodec, chosen: Tensor, kernel: Kernel) -> None:
+    def _place(self, column: int, flat: Tensor, kernel: Kernel) -> Tensor:
         """Position inside the token's slice, from the kernel cut to it; the middle for spikes and missing values."""
-        row = self.layout.numeric.index(column)
-        low, high = torch.from_numpy(codec.low)[chosen], torch.from_numpy(codec.high)[chosen]
-        uniform = torch.rand(len(chosen), generator=self.generator, dtype=torch.float64)
-        middle, sharpness = (part[:, 0].double() for part in kernel)
-        inside = truncated_logistic(low, high, middle, sharpness, uniform)
-        is_bin = torch.from_numpy(codec.bin_index >= 0)[chosen]
-        self.places[:, row] = self._places_of(column, torch.where(is_bin, inside, (low + high) / 2)).numpy()
-        at = self.layout.num_columns * EMBEDDING_DIM + row * NUM_FEATURES
-        features = codec.features(self.tokens[:, column], self.places[:, row])
-        self.inputs[:, at : at + NUM_FEATURES] = torch.from_numpy(features)
+        network = self.plan.network
+        low, high = network.low[flat].double(), network.high[flat].double()
+        kernel = Kernel(kernel.middle[:, 0].double(), kernel.sharpness[:, 0].double())
+        inside = truncated_logistic(low, high, kernel, self._uniform(len(flat)))
+        return torch.where(network.is_bin[flat], inside, (low + high) / 2)
 
-    def _places_of(self, column: int, inside: Tensor) -> Tensor:
-        """The places of the column, from those that were drawn."""
-        return inside
+    def _normal(self, *shape: int) -> Tensor:
+        return torch.randn(shape, generator=self.generator, device=self.generator.device).to(self.plan.device)
 
-
-class _Weights:
-    """The masked weights, multiplied once, and the latent layers."""
-
-    def __init__(self, decoder: Decoder) -> None:
-        self.inputs = [cast(MaskedLinear, layer).masked() for layer in decoder.inputs]
-        self.hidden = [cast(MaskedLinear, layer).masked() for layer in decoder.hidden]
-        self.latents = [cast(nn.Linear, layer) for layer in decoder.latents]
-        self.heads = decoder.heads.masked()
-
-
-def log_density_in_slice(codec: NumericCodec, tokens: Tensor, places: Tensor, kernel: Kernel) -> Tensor:
-    """Log density of places inside their bins, relative to an even spread over the bin, (num_rows,); 0 elsewhere."""
-    low, high = (torch.from_numpy(edge)[tokens].float() for edge in (codec.low, codec.high))
-    middle, sharpness = kernel[0][:, 0], kernel[1][:, 0]
-    x = (places.float() - middle) * sharpness
-    density = torch.log(sharpness) + x - 2 * F.softplus(x) + torch.log((high - low).clamp(min=1e-6))
-    mass = log_mass((low - middle) * sharpness, (high - middle) * sharpness)
-    return torch.where(torch.from_numpy(codec.bin_index >= 0)[tokens], density - mass, 0.0)
-
-
-def truncated_logistic(low: Tensor, high: Tensor, middle: Tensor, sharpness: Tensor, uniform: Tensor) -> Tensor:
-    """A draw from a logistic kernel restricted to [low, high], from a uniform number; all float64 (num_rows,).
-
-    A slice right of the middle is mirrored to the left, where the sigmoid keeps its precision.
-    """
-    mirrored = (low + high) / 2 > middle
-    left = torch.where(mirrored, middle - high, low - middle) * sharpness
-    right = torch.where(mirrored, middle - low, high - middle) * sharpness
-    below = torch.sigmoid(left)
-    share = (below + uniform * (torch.sigmoid(right) - below)).clamp(1e-300, 1 - 1e-15)
-    x = torch.minimum(torch.maximum(torch.log(share) - torch.log1p(-share), left), right) / sharpness
-    return torch.where(mirrored, middle - x, middle + x)
+    def _uniform(self, *shape: int) -> Tensor:
+        drawn = torch.rand(shape, generator=self.generator, device=self.generator.device, dtype=torch.float64)
+        return drawn.to(self.plan.device)

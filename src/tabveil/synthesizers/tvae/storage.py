@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -16,7 +15,7 @@ from tabveil.config import TVAEConfig
 from tabveil.errors import ArtifactError, ModelFileError
 from tabveil.schema import ColumnType
 from tabveil.synthesizers.resolution import Resolution
-from tabveil.synthesizers.tvae.network import TVAENetwork, layout_of
+from tabveil.synthesizers.tvae.network import TVAENetwork
 from tabveil.synthesizers.tvae.numeric import NumericCodec
 from tabveil.synthesizers.tvae.tokenizer import CategoryCodec, Codec, Tokenizer
 
@@ -39,8 +38,7 @@ def load_model(folder: Path, config: TVAEConfig) -> tuple[Tokenizer, TVAENetwork
     try:
         records = read_json(folder / TOKENIZER, "train")["columns"]
         tokenizer = Tokenizer(tuple(_codec(record) for record in records))
-        layout = layout_of(tokenizer)
-        network = TVAENetwork(layout, config, torch.zeros(layout.num_tokens))
+        network = TVAENetwork(tokenizer, config)
         network.load_state_dict(load_file(folder / WEIGHTS))
     except (ArtifactError, SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as err:
         raise ModelFileError(f"{folder} is not a complete TVAE ({type(err).__name__}): train again") from err

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tabveil.config import TVAEConfig
 from tabveil.entities import Codes, entities_per_group
 from tabveil.schema import Column, ColumnType, Metadata, SDType
-from tabveil.synthesizers.tvae.numeric import NUM_FEATURES, NumericCodec, fit_numeric
+from tabveil.synthesizers.tvae.numeric import NumericCodec, fit_numeric
 from tabveil.synthesizers.values import INSTANTS, learned_as
 
 MISSING, RARE, FIRST_KEPT = 0, 1, 2
@@ -87,14 +87,12 @@ class TokenTable:
     """An encoded table in the tokenizer's column order.
 
     Attributes:
-        tokens: int64 (num_rows, num_columns), counted from 0 in each column.
+        tokens: int32 (num_rows, num_columns), counted from 0 in each column.
         places: float32 (num_rows, num_numeric).
-        features: float32 (num_rows, num_numeric, NUM_FEATURES).
     """
 
-    tokens: NDArray[np.int64]
+    tokens: NDArray[np.int32]
     places: NDArray[np.float32]
-    features: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -114,17 +112,15 @@ class Tokenizer:
         return [i for i, codec in enumerate(self.codecs) if isinstance(codec, NumericCodec)]
 
     def encode(self, table: pd.DataFrame, rng: np.random.Generator) -> TokenTable:
-        """Tokens, places and features of a canonical table."""
-        tokens = np.zeros((len(table), len(self.codecs)), dtype=np.int64)
-        places, features = [], []
+        """Tokens and places of a canonical table."""
+        tokens = np.zeros((len(table), len(self.codecs)), dtype=np.int32)
+        places = np.zeros((len(table), len(self.numeric)), dtype=np.float32)
         for i, codec in enumerate(self.codecs):
             if isinstance(codec, NumericCodec):
-                tokens[:, i], place = codec.encode(table[codec.name], rng)
-                places.append(place.astype(np.float32))
-                features.append(codec.features(tokens[:, i], place))
+                tokens[:, i], places[:, self.numeric.index(i)] = codec.encode(table[codec.name], rng)
             else:
                 tokens[:, i] = codec.encode(table[codec.name])
-        return TokenTable(tokens, _stack(places, len(table)), _stack(features, len(table), NUM_FEATURES))
+        return TokenTable(tokens, places)
 
     def decode(self, tokens: NDArray[np.int64], places: NDArray[Any]) -> pd.DataFrame:
         """Canonical table, columns in generation order."""
@@ -158,8 +154,8 @@ def fit_tokenizer(
 
 def log_shares(
     tokenizer: Tokenizer, table: TokenTable, min_count: int, entities: Codes | None = None
-) -> NDArray[np.float32]:
-    """Start of the decoder's free logits, flat over all tokens, shape (sum of tokens,).
+) -> list[NDArray[np.float32]]:
+    """Start of the decoder's free logits, one array of shape (num_tokens,) per column.
 
     The log share of each category and of each missing value, where fewer than `min_count` entities have it that of
     `min_count` rows. Numbers share one value: how often the column is present; among them the kernel starts near each
@@ -168,14 +164,15 @@ def log_shares(
     parts = []
     for i, codec in enumerate(tokenizer.codecs):
         counts = np.bincount(table.tokens[:, i], minlength=codec.num_tokens).astype(np.float64)
-        groups = table.tokens[:, i]
+        groups = table.tokens[:, i].astype(np.int64)
         if isinstance(codec, NumericCodec):
             counts[1:], groups = counts[1:].sum(), np.minimum(groups, 1)
         holders = entities_per_group(groups, codec.num_tokens, entities)
         if isinstance(codec, NumericCodec):
             holders[1:] = holders[1:].sum()
-        parts.append(np.log(np.where(holders < min_count, min_count, counts) / len(table.tokens)))
-    return np.concatenate(parts).astype(np.float32)
+        shares = np.where(holders < min_count, min_count, counts) / len(table.tokens)
+        parts.append(np.log(shares).astype(np.float32))
+    return parts
 
 
 def _fit_column(
@@ -214,7 +211,3 @@ def _keys(series: pd.Series[Any], kind: ColumnType) -> list[Any]:
         return [float(v) for v in series]
     whole = series.astype("datetime64[us]").astype("int64") if kind in INSTANTS else series
     return [None if missing else int(v) for v, missing in zip(whole, series.isna(), strict=True)]
-
-
-def _stack(parts: list[NDArray[np.float32]], num_rows: int, *inner: int) -> NDArray[np.float32]:
-    return np.stack(parts, axis=1) if parts else np.zeros((num_rows, 0, *inner), dtype=np.float32)

@@ -24,6 +24,7 @@ from tabveil.config import TVAEConfig
 from tabveil.entities import Codes
 from tabveil.errors import TrainingError
 from tabveil.synthesizers.base import LossRecord
+from tabveil.synthesizers.runtime import random_state, set_random_state
 from tabveil.synthesizers.tvae.checkpoint import (
     Checkpoint,
     Tensors,
@@ -32,6 +33,7 @@ from tabveil.synthesizers.tvae.checkpoint import (
     save_checkpoint,
     training_digest,
 )
+from tabveil.synthesizers.tvae.memory import rows_at_once
 from tabveil.synthesizers.tvae.network import TVAENetwork
 from tabveil.synthesizers.tvae.schedule import Batches, learning_rate, planned_steps, split_rows
 from tabveil.synthesizers.tvae.tokenizer import TokenTable
@@ -39,30 +41,31 @@ from tabveil.synthesizers.tvae.tokenizer import TokenTable
 BETAS = (0.9, 0.99)
 OTHER_WEIGHT_DECAY = 1e-3  # outside the autoregressive matrices
 MAX_GRADIENT_NORM = 50.0  # in nats per row; only a guard against a runaway step
-VALIDATION_BATCH = 4096
 
 Validated = Callable[[LossRecord], None]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Encoded rows as tensors: tokens int64, places float32, features float32 (flattened per row)."""
+    """Encoded rows as tensors: tokens int32 (num_rows, num_columns), places float32 (num_rows, num_numeric)."""
 
     tokens: Tensor
     places: Tensor
-    features: Tensor
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def __getitem__(self, index: Tensor | slice) -> Rows:
-        return Rows(self.tokens[index], self.places[index], self.features[index])
+        return Rows(self.tokens[index], self.places[index])
+
+    def batch(self, index: Tensor | slice, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Tokens, int64, and places of some rows, on a device."""
+        return self.tokens[index].to(device, torch.int64), self.places[index].to(device)
 
 
 def rows_of(table: TokenTable) -> Rows:
     """An encoded table as tensors."""
-    features = torch.from_numpy(table.features).flatten(1)
-    return Rows(torch.from_numpy(table.tokens), torch.from_numpy(table.places), features)
+    return Rows(torch.from_numpy(table.tokens), torch.from_numpy(table.places))
 
 
 def train(
@@ -117,6 +120,7 @@ class _Run:
         entities: Codes | None,
     ) -> None:
         self.network, self.config, self.rng = network, config, rng
+        self.device = network.device
         self.num_steps = planned_steps(len(rows), config)
         train_index, validation_index = split_rows(len(rows), config.validation_fraction, rng, entities)
         self.train_rows, self.validation_rows = rows[train_index], rows[validation_index]
@@ -128,7 +132,7 @@ class _Run:
         self.records: list[LossRecord] = []
         self.elapsed_before, self.started = 0.0, time.monotonic()
         self.best, self.best_state, self.checks_since_best = math.inf, network.state_dict(), 0
-        self.validation_noise = torch.randn(len(self.validation_rows), config.latent_dim)
+        self.validation_noise = torch.randn(len(self.validation_rows), config.latent_dim, device="cpu")
 
     def loop(self, on_check: Validated, checkpoint: Path | None) -> None:
         """Steps until the plan, the time or the patience is used up."""
@@ -143,7 +147,7 @@ class _Run:
         for step in range(self._last_step() + 1, self.num_steps + 1):
             if self.checks_since_best >= config.patience or self._progress(step) >= 1:
                 break
-            losses.append(self._step(self.train_rows[next(self.batches)], step))
+            losses.append(self._step(next(self.batches), step))
             if step % config.validate_every == 0 or step == self.num_steps or self._progress(step + 1) >= 1:
                 self.records.append(LossRecord(step, float(np.mean(losses)), self._validation_loss()))
                 losses = []
@@ -167,12 +171,12 @@ class _Run:
         done = (step - 1) / self.num_steps
         return max(done, self._elapsed_seconds() / self.config.max_seconds) if self.config.max_seconds else done
 
-    def _step(self, rows: Rows, step: int) -> float:
+    def _step(self, index: Tensor, step: int) -> float:
         config, progress = self.config, min(self._progress(step), 1.0)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(progress, config.learning_rate)
-        noise = torch.randn(len(rows), config.latent_dim)
-        cells, divergence = self.network.elbo(rows.tokens, rows.places, rows.features, noise)
+        noise = torch.randn(len(index), config.latent_dim, device=self.device)
+        cells, divergence = self.network.elbo(*self.train_rows.batch(index, self.device), noise)
         warmup = min(1.0, (progress + 1 / self.num_steps) / max(config.beta_warmup_fraction, 1 / self.num_steps))
         loss = cells.sum(1).mean() + config.beta * warmup * divergence.mean()
         value = float(loss.detach())
@@ -192,10 +196,11 @@ class _Run:
     @torch.no_grad()
     def _validation_loss(self) -> float:
         rows, total = self.validation_rows, 0.0
-        for start in range(0, len(rows), VALIDATION_BATCH):
-            part = rows[slice(start, start + VALIDATION_BATCH)]
-            noise = self.validation_noise[start : start + VALIDATION_BATCH]
-            cells, divergence = self.averaged.elbo(part.tokens, part.places, part.features, noise)
+        size = rows_at_once(self.network.layout.num_tokens)
+        for start in range(0, len(rows), size):
+            part = slice(start, start + size)
+            noise = self.validation_noise[part].to(self.device)
+            cells, divergence = self.averaged.elbo(*rows.batch(part, self.device), noise)
             total += float(cells.sum() + divergence.sum())
         return total / len(rows)
 
@@ -211,10 +216,10 @@ class _Run:
 
     def _digest(self) -> str:
         rows = (self.train_rows, self.validation_rows)
-        return training_digest(self.config, [t for part in rows for t in (part.tokens, part.places, part.features)])
+        return training_digest(self.config, [t for part in rows for t in (part.tokens, part.places)])
 
     def _state(self) -> Checkpoint:
-        tensors = {"random": torch.get_rng_state(), "validation_noise": self.validation_noise}
+        tensors = {"random": random_state(self.device), "validation_noise": self.validation_noise}
         for room, state in self._weights().items():
             tensors |= {f"{room}.{name}": value for name, value in state.items()}
         moments = self.optimizer.state_dict()["state"]
@@ -246,7 +251,7 @@ class _Run:
         self.batches.go_to(checkpoint.numpy_state, checkpoint.position)
         self.records, self.elapsed_before = list(checkpoint.records), checkpoint.elapsed_seconds
         self.best, self.checks_since_best = checkpoint.best, checkpoint.checks_since_best
-        torch.set_rng_state(tensors["random"])
+        set_random_state(self.device, tensors["random"])
 
 
 def _room(tensors: Tensors, room: str) -> Tensors:
