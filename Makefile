@@ -26,6 +26,7 @@ CHOICES := $(if $(DATASET),dataset=$(DATASET)) $(if $(ENVIRONMENT),environment=$
            $(if $(SYNTHESIZER),synthesizer=$(SYNTHESIZER))
 SWEEP ?= synthesizer=tvae,sdv_gaussian_copula synthesizer.seed=0,1
 PORT  ?= 5000
+BENCH ?=
 
 .DEFAULT_GOAL := help
 # AWS: PREFIX of every name and REGION (as in .tabveil/aws.env), EMAIL of the budget alarm, BUDGET in USD, TAG of the
@@ -91,8 +92,8 @@ browser:
 	    apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium >/dev/null; \
 	  else echo "no chromium: the browser tests will be skipped (apt-get install chromium)"; fi; }
 
-bench: data  ## measure: stage times, no-op repro, engine quality and speed (see benchmarks/README.md)
-	python benchmarks/stage_times.py
+bench: data  ## our engine beside others, quality and cost: make bench [BENCH='--tables loans --seeds 0'] (benchmarks/README.md)
+	@python -m benchmarks.engine $(BENCH)
 
 image:  ## build the container image with Docker
 	docker build -t tabveil:dev .

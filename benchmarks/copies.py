@@ -9,7 +9,7 @@ share closer to the training rows, the lower bound of its Wilson interval (the g
 `evaluation.max_dcr_share_low`), and the ratio of identical rows (`evaluation.max_identical_ratio`). The table
 `transactions` is made here: 100 customers, 30 rows each, every customer with one salary and one firm, 80 customers to
 train on; it is fitted once as if each row were its own entity, once with its customers known. The other tables come
-from where `engine_quality.py` takes them.
+from `engine/tables.py`.
 
 With `--chance`, training, holdout and synthetic rows are drawn from one distribution, over and over: whatever the
 measures then show is chance.
@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from engine_quality import describe, load_table
+from engine.tables import describe, load_table
 
 from tabveil.config import TVAEConfig
 from tabveil.entities import entity_codes
@@ -66,7 +66,7 @@ def transactions(*, customers_known: bool) -> Real:
             "kind": rng.choice(["card", "cash", "wire"], len(customer)),
         }
     )
-    described = describe(table.drop(columns="customer_id"), set(), ())
+    described = describe(table.drop(columns="customer_id"), set())
     if customers_known:
         key = Column("customer_id", "customer_id", ColumnType.string, SDType.id, Action.pseudonymise)
         described = replace(described, columns=(key, *described.columns), entity_key="customer_id")
@@ -80,7 +80,8 @@ def load(name: str) -> Iterator[tuple[str, Real]]:
         yield "transactions, rows counted", transactions(customers_known=False)
         yield "transactions, customers counted", transactions(customers_known=True)
     else:
-        yield name, Real(*load_table(name))
+        table = load_table(name)
+        yield name, Real(table.train, table.holdout, table.metadata)
 
 
 def candidates(train: pd.DataFrame, metadata: Metadata, config: TVAEConfig) -> Iterator[tuple[str, pd.DataFrame]]:
@@ -125,7 +126,7 @@ def chance(draws: int) -> Iterator[str]:
             shown = []
             for _ in range(draws):
                 parts = [draw(kind, size, rng) for size in (train_rows, holdout_rows, train_rows)]
-                described = describe(parts[0], set(), ())
+                described = describe(parts[0], set())
                 train, holdout, made = (canonical(part, described) for part in parts)
                 shown.append(measures(Real(train, holdout, described), plain(made, described)))
             _, low, ratio = np.max(shown, axis=0)

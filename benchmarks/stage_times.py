@@ -1,6 +1,6 @@
 """Seconds of every stage's process, of one whole `dvc repro --force`, and of a `dvc repro` with nothing to do.
 
-    make bench            or: python benchmarks/stage_times.py [--repeat 3]
+    python benchmarks/stage_times.py [--repeat 3]
 
 Run it on a quiet machine: the numbers are wall-clock. A stage's seconds are those of ``python -m
 tabveil.stages.<stage>``, from the start of the interpreter to its end. What DVC adds (hashing, its lock file, one

@@ -72,6 +72,14 @@ def constraints(second: object) -> dict:
         ),
         (constraints({"kin": "sum"}), r"unknown setting dataset\.constraints\[1\]\.kin \(did you mean kind\?\)"),
         (constraints({"kind": "sum"}), r"dataset\.constraints\[1\]: a constraint of kind 'sum' needs total"),
+        (
+            constraints({"kind": "range", "low": "a", "high": "b"}),
+            r"constraints\[1\]: .*'range' needs low, middle and high",
+        ),
+        (
+            constraints({"kind": "functional_dependency", "columns": ["a"], "dependant": "b"}),
+            r"unknown setting dataset\.constraints\[1\]\.dependant \(did you mean dependent\?\)",
+        ),
         (constraints({"kind": "unique", "columns": "a"}), r"dataset\.constraints\[1\]\.columns must be a list"),
         (constraints({"low": "a", "high": "b", "tolerance": "x"}), r"constraints\[1\]\.tolerance: Value 'x'"),
         (constraints("a < b"), r"dataset\.constraints\[1\] must hold settings \(kind, .*however: 'a < b'"),
@@ -91,6 +99,10 @@ def constraints(second: object) -> dict:
         ({"dataset": {"name": "No Good"}}, r"snake_case"),
         ({"dataset": {"csv": {"delimiter": ";;"}}}, r"csv\.delimiter must be one character"),
         ({"dataset": {"constraints": [{"kind": "inequality", "low": "a", "high": "z"}]}}, r"undeclared column: z"),
+        (
+            {"dataset": {"constraints": [{"kind": "functional_dependency", "columns": ["a"], "dependent": "z"}]}},
+            r"dataset\.constraints \(a -> z\) names an undeclared column: z",
+        ),
         (column(type="string", sdtype="numerical"), r"sdtype numerical is for types integer, decimal"),
         ({"dataset": {"max_rejected_fraction": 7}}, r"dataset\.max_rejected_fraction=7"),
         ({"evaluation": {"max_identical_ratio": -3}}, r"max_identical_ratio=-3"),

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+import zipfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -28,8 +29,9 @@ from tabveil.errors import TrainingError
 from tabveil.provenance import sha256_of
 from tabveil.schema import DEFAULT_SDTYPE, Column, ColumnType, Metadata, canonical
 from tabveil.synthesizers import load_synthesizer
-from tabveil.synthesizers.base import check_folder
-from tabveil.training import fit_file
+from tabveil.synthesizers.base import LossRecord
+from tabveil.synthesizers.model_folder import check_folder
+from tabveil.training import SLOTS, KeptTraining, fit_file
 
 SETTINGS = {"max_steps": 20, "num_threads": 1, "encoder_dim": 16, "decoder_dim": 16, "latent_dim": 2, "min_rows": 20}
 CONFIG = TVAEConfig(**SETTINGS, batch_size=64)
@@ -105,6 +107,108 @@ def test_the_model_is_the_one_that_the_same_settings_give_elsewhere(folders, tmp
     container.main()
     fit_file(CONFIG, folders.channel / "train.parquet", METADATA).save(tmp_path / "here")
     assert sha256_of(folders.model) == sha256_of(tmp_path / "here")
+
+
+STEADY = {"max_steps": "60", "validate_every": "10", "patience": "1000", "full_budget_rows": "200"}
+
+
+class KilledError(Exception):
+    pass
+
+
+def run_until(folders: Folders, monkeypatch: pytest.MonkeyPatch, step: int) -> None:
+    """A container that is killed when `step` is kept and the next check done; it has a folder for checkpoints."""
+    folders.checkpoints.mkdir(exist_ok=True)
+    say = container.print_loss
+
+    def kill(record: LossRecord) -> None:
+        say(record)
+        if record.step > step:
+            raise KilledError
+
+    monkeypatch.setattr(container, "print_loss", kill)
+    with pytest.raises(KilledError):
+        container.train(folders)
+    monkeypatch.setattr(container, "print_loss", say)
+    shutil.rmtree(folders.unfinished)  # a new instance has only what SageMaker copied
+
+
+def whole_digest(folders: Folders, tmp_path: Path) -> str:
+    config = container.synthesizer_config(container.read_config(folders.config / "hyperparameters.json"))
+    fit_file(config, folders.channel / "train.parquet", METADATA).save(tmp_path / "whole")
+    return sha256_of(tmp_path / "whole")
+
+
+@pytest.mark.parametrize("step", [10, 20, 50])
+def test_a_container_that_starts_anew_ends_in_the_same_bytes(folders, tmp_path, monkeypatch, step):
+    write_hyperparameters(folders, **STEADY)
+    run_until(folders, monkeypatch, step)
+    told: list[int] = []
+    packed: list[bool] = []
+    monkeypatch.setattr(container, "print_loss", lambda record: told.append(record.step))
+    monkeypatch.setattr(zipfile.ZipFile, "write", lambda self, path, name: packed.append(True))
+    container.train(folders)
+    assert sha256_of(folders.model) == whole_digest(folders, tmp_path)
+    assert told == [10, 20, 30, 40, 50, 60]
+    assert len(packed) == 2 * (60 - step) // 10  # two files a check; what was unpacked is not trained or packed again
+    assert not folders.unfinished.exists()
+    assert {path.name for path in folders.checkpoints.iterdir()} == set(SLOTS)
+
+
+@pytest.mark.parametrize("damage", [lambda data: data[: len(data) // 2], lambda data: b"", lambda data: flipped(data)])
+def test_of_a_slot_that_was_copied_half_the_other_one_is_used(folders, tmp_path, monkeypatch, damage):
+    write_hyperparameters(folders, **STEADY)
+    run_until(folders, monkeypatch, 40)
+    newest = folders.checkpoints / SLOTS[1]  # 10 and 30 are in the first, 20 and 40 in the second
+    newest.write_bytes(damage(newest.read_bytes()))
+    assert kept_steps(folders) == [10, 20, 30]
+    container.train(folders)
+    assert sha256_of(folders.model) == whole_digest(folders, tmp_path)
+
+
+def kept_steps(folders: Folders) -> list[int]:
+    """The checks of the training that a new container would go on with."""
+    KeptTraining(folders.checkpoints, folders.unfinished).restore()
+    records = json.loads((folders.unfinished / "state.json").read_text())["records"]
+    return [record["step"] for record in records]
+
+
+def flipped(data: bytes) -> bytes:
+    """One bit of the packed tensors differs."""
+    return data[: len(data) // 2] + bytes([data[len(data) // 2] ^ 1]) + data[len(data) // 2 + 1 :]
+
+
+def test_checkpoints_of_other_rows_or_settings_are_not_gone_on_with(folders, tmp_path, monkeypatch):
+    write_hyperparameters(folders, **STEADY)
+    run_until(folders, monkeypatch, 30)
+    write_hyperparameters(folders, **STEADY, seed="1")
+    run_until(folders, monkeypatch, 10)
+    assert kept_steps(folders) == [10]
+    container.train(folders)
+    assert sha256_of(folders.model) == whole_digest(folders, tmp_path)
+
+
+def test_a_container_that_is_really_killed_goes_on(folders, tmp_path):
+    write_hyperparameters(folders, **{**STEADY, "max_steps": "2000", "full_budget_rows": "200"})
+    folders.checkpoints.mkdir()
+    command = [sys.executable, "-m", "tabveil", "train"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for _ in range(4):
+            assert process.stdout.readline().startswith("step=")
+        process.kill()
+    assert not list(folders.model.iterdir())
+    shutil.rmtree(folders.unfinished)
+    slots = {path.name for path in folders.checkpoints.iterdir()}
+    assert slots
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+    assert sha256_of(folders.model) == whole_digest(folders, tmp_path)
+
+
+def test_without_a_folder_for_checkpoints_nothing_is_kept(folders):
+    container.main()
+    assert not folders.checkpoints.exists()
+    assert not folders.unfinished.exists()
 
 
 def test_promised_checksums_are_held_against_the_files(folders, capsys):

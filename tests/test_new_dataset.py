@@ -11,7 +11,7 @@ from tabveil.config import CsvConfig, DatasetConfig, SourceConfig
 from tabveil.errors import ConfigError, UnreadableFileError
 from tabveil.new_dataset import add_dataset, main
 from tabveil.pii import check_types
-from tabveil.schema import Action, ColumnSpec, ConstraintSpec, PolicySpec
+from tabveil.schema import Action, ColumnSpec, ConstraintKind, ConstraintSpec, PolicySpec
 
 ROWS = "Customer ID,E-Mail,Amount\n" + "".join(f"C{n:04d},person{n}@example.org,{n}.5\n" for n in range(60))
 
@@ -204,6 +204,26 @@ def test_command_line_help():
     ).stdout
     for word in ("path", "--name", "--force", "make run DATASET="):
         assert word in shown
+
+
+def loaded_constraints(text):
+    shape = OmegaConf.structured(ConstraintSpec)
+    return [OmegaConf.to_object(OmegaConf.merge(shape, item)) for item in OmegaConf.create(text).constraints]
+
+
+def test_reference_shows_every_kind_of_constraint(repository):
+    text = (repository / "docs" / "datasets.md").read_text(encoding="utf-8")
+    section = text[text.index("### constraints") :]
+    example = section.split("```yaml\n")[1].split("```")[0]
+    assert [item.kind for item in loaded_constraints(example)] == list(ConstraintKind)
+    assert all(f"| `{kind.value}`" in section or f", `{kind.value}` |" in section for kind in ConstraintKind)
+
+
+def test_a_draft_shows_every_kind_of_constraint(project, source):
+    add_dataset(source, project)
+    text = (project / "conf" / "dataset" / "my_table_2024.yaml").read_text()
+    example = text[text.index("# constraints:") : text.index("constraints: []")].replace("\n#", "\n").removeprefix("# ")
+    assert [item.kind for item in loaded_constraints(example)] == list(ConstraintKind)
 
 
 @pytest.mark.parametrize("shape", [DatasetConfig, SourceConfig, CsvConfig, ColumnSpec, PolicySpec, ConstraintSpec])

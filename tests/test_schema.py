@@ -63,6 +63,91 @@ def test_constraint_without_its_columns_is_refused(kind):
         ConstraintSpec(kind=kind)
 
 
+@pytest.mark.parametrize(
+    ("kind", "arguments", "message"),
+    [
+        ("inequality", {"low": "a", "middle": "b", "high": "c"}, "takes low and high, however: middle"),
+        ("range", {"low": "a", "high": "c"}, "needs low, middle and high"),
+        ("unique", {"columns": ["a"], "dependent": "b"}, "takes columns, however: dependent"),
+        ("one_hot", {"columns": ["a"]}, "needs at least two columns"),
+        ("one_hot", {"columns": ["a", "b", "a"]}, "must name each column once, however: a"),
+        ("fixed_combinations", {"columns": ["a"]}, "needs at least two columns"),
+        ("fixed_combinations", {"columns": ["a", "b"], "low": "c"}, "takes at least two columns, however: low"),
+        ("functional_dependency", {"columns": ["a"]}, "needs columns and dependent"),
+        ("functional_dependency", {"dependent": "a"}, "needs columns and dependent"),
+        ("functional_dependency", {"columns": ["a", "b"], "dependent": "b"}, "name each column once, however: b"),
+    ],
+)
+def test_a_constraint_that_does_not_fit_its_kind_is_refused(kind, arguments, message):
+    with pytest.raises(ConfigError, match=message):
+        ConstraintSpec(kind=ConstraintKind(kind), **arguments)
+
+
+@pytest.mark.parametrize(
+    ("kind", "arguments", "label", "used"),
+    [
+        ("range", {"low": "a", "middle": "b", "high": "c"}, "a <= b <= c", ["a", "b", "c"]),
+        ("range", {"low": "a", "middle": "b", "high": "c", "strict": True}, "a < b < c", ["a", "b", "c"]),
+        ("one_hot", {"columns": ["a", "b"]}, "one_hot(a, b)", ["a", "b"]),
+        ("fixed_combinations", {"columns": ["a", "b"]}, "fixed_combinations(a, b)", ["a", "b"]),
+        ("functional_dependency", {"columns": ["a", "b"], "dependent": "c"}, "a, b -> c", ["a", "b", "c"]),
+    ],
+)
+def test_a_constraint_has_a_label_and_its_columns(kind, arguments, label, used):
+    spec = ConstraintSpec(kind=ConstraintKind(kind), **arguments)
+    assert (spec.label, spec.used_columns) == (label, used)
+
+
+def test_range_compares_what_is_there():
+    spec = ConstraintSpec(kind=ConstraintKind.range, low="a", middle="b", high="c")
+    table = pd.DataFrame({"a": [1, 2, 1, 2, None], "b": [2, 1, 9, None, 1], "c": [3, 3, 3, 1, None]}, dtype="Int64")
+    assert spec.broken(table).tolist() == [False, True, True, True, False]
+
+
+def test_one_hot_wants_one_one_and_else_zeros():
+    spec = ConstraintSpec(kind=ConstraintKind.one_hot, columns=["a", "b", "c"])
+    table = pd.DataFrame(
+        {
+            "a": pd.array([True, True, False, None, False, False], "boolean"),
+            "b": pd.array([0, 1, 0, 1, 2, None], "Int64"),
+            "c": [0.0, 0.0, 0.0, 0.0, -1.0, 1.0],
+        }
+    )
+    assert spec.broken(table).tolist() == [False, True, True, True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("values", "broken"),
+    [
+        (["b", "b", "a"], [False, False, True]),
+        (["b", "a", None], [True, False, False]),  # of equals the smallest; a missing one holds
+        ([True, False, False], [True, False, False]),
+        ([10.0, 9.0, np.nan], [True, False, False]),  # numbers by value, not as text
+        ([0.0, -0.0, 0.0], [False, False, False]),
+    ],
+)
+def test_functional_dependency_marks_what_is_not_usual(values, broken):
+    spec = ConstraintSpec(kind=ConstraintKind.functional_dependency, columns=["k"], dependent="v")
+    table = pd.DataFrame({"k": ["x", "x", "x", None], "v": [*values, values[0]]}, index=[3, 1, 4, 9])
+    assert spec.broken(table).tolist() == [*broken, False]
+    assert spec.broken(table.iloc[:0]).tolist() == []
+
+
+def test_fixed_combinations_are_what_the_table_shows():
+    spec = ConstraintSpec(kind=ConstraintKind.fixed_combinations, columns=["a", "b"])
+    assert spec.broken(pd.DataFrame({"a": [1, 1], "b": [2, 3]})).tolist() == [False, False]
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 3)), max_size=20))
+def test_without_the_broken_rows_a_dependency_holds(rows):
+    spec = ConstraintSpec(kind=ConstraintKind.functional_dependency, columns=["k"], dependent="v")
+    table = pd.DataFrame(rows, columns=["k", "v"], dtype="Int64")
+    kept = table[~spec.broken(table)]
+    assert not spec.broken(kept).any()
+    assert (kept.groupby("k")["v"].nunique() == 1).all()
+    assert set(kept["k"]) == set(table["k"])
+
+
 def test_inequality_marks_only_rows_with_both_sides():
     table = pd.DataFrame({"a": pd.array([1, 3, None, 2], "Int64"), "b": pd.array([2, 2, 1, 2], "Int64")})
     assert LESS.broken(table).tolist() == [False, True, False, False]
@@ -100,6 +185,43 @@ def test_metadata_survives_json(names, data):
     )
     metadata = Metadata(dataset="d", columns=columns, target=names[0])
     assert Metadata.from_json(metadata.to_json()) == metadata
+
+
+EVERY_KIND = (
+    LESS,
+    ConstraintSpec(kind=ConstraintKind.range, low="a", middle="b", high="c", strict=True),
+    ConstraintSpec(kind=ConstraintKind.sum, total="a", parts=["b", "c"], tolerance=0.5),
+    ConstraintSpec(kind=ConstraintKind.unique, columns=["a"]),
+    ConstraintSpec(kind=ConstraintKind.one_hot, columns=["a", "b"]),
+    ConstraintSpec(kind=ConstraintKind.fixed_combinations, columns=["a", "b"]),
+    ConstraintSpec(kind=ConstraintKind.functional_dependency, columns=["a", "b"], dependent="c"),
+)
+
+
+def test_every_kind_of_constraint_survives_json():
+    assert {spec.kind for spec in EVERY_KIND} == set(ConstraintKind)
+    metadata = Metadata(dataset="d", columns=tuple(map(column, "abc")), constraints=EVERY_KIND)
+    assert Metadata.from_json(metadata.to_json()) == metadata
+    assert metadata.modelled_constraints == EVERY_KIND
+
+
+def test_metadata_of_version_1_is_read():
+    now = Metadata(dataset="d", columns=tuple(map(column, "abc")), constraints=(LESS,)).to_dict()
+    now["x-tabveil"]["version"] = 1
+    now["x-tabveil"]["constraints"] = [
+        {
+            "kind": "inequality", "low": "a", "high": "b", "strict": False, "total": None, "parts": [],
+            "tolerance": 0.005, "columns": [],
+        }
+    ]  # fmt: skip
+    assert Metadata.from_dict(now).constraints == (LESS,)
+
+
+def test_constraints_on_a_column_that_is_not_modelled_bind_no_synthesizer():
+    hidden = column("c", action=Action.regenerate)
+    metadata = Metadata(dataset="d", columns=(column("a"), column("b"), hidden), constraints=EVERY_KIND)
+    kinds = {"inequality", "unique", "one_hot", "fixed_combinations"}
+    assert {spec.kind.value for spec in metadata.modelled_constraints} == kinds
 
 
 def test_metadata_says_who_is_modelled_and_who_is_invented():

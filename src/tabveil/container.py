@@ -4,10 +4,11 @@ Reads: `input/config/hyperparameters.json` (settings of the synthesizer, every v
 and `inputdataconfig.json`; `input/data/training/train.parquet` and `metadata.json`.
 Writes: `model/` (the model folder, loss curve included; complete or empty), `output/data/metrics.json` and `loss.csv`;
 when it fails, the reason in one line in `output/failure`, and the exit code is not 0. SIGTERM (a stop, or a spot
-instance that is taken back) is such a failure.
+instance that is taken back) is such a failure. Where there is a folder `checkpoints/`, the unfinished training is kept
+in it: a container that finds one there goes on with it, to the same bytes.
 
 It needs no network: nothing is fetched, and MLflow hears of the model from the stage that started the job.
-Source: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo.html
+Sources: https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo.html and model-checkpoints.html
 """
 
 from __future__ import annotations
@@ -34,8 +35,9 @@ from tabveil.explain import did_you_mean
 from tabveil.provenance import sha256_of
 from tabveil.schema import Metadata
 from tabveil.synthesizers import SHAREABLE_KINDS
-from tabveil.synthesizers.base import LOSSES, MANIFEST, LossRecord, Synthesizer
-from tabveil.training import fit_file
+from tabveil.synthesizers.base import LossRecord, Synthesizer
+from tabveil.synthesizers.model_folder import LOSSES, MANIFEST
+from tabveil.training import KeptTraining, fit_file
 
 ROOT_VARIABLE = "TABVEIL_ML_ROOT"
 ROOT = "/opt/ml"
@@ -74,6 +76,16 @@ class Folders:
         return self.root / "output" / "data"
 
     @property
+    def checkpoints(self) -> Path:
+        """What SageMaker copies to S3 all the time, and back when the container starts anew; there if the job asks."""
+        return self.root / "checkpoints"
+
+    @property
+    def unfinished(self) -> Path:
+        """Where the training is while it runs; nobody copies it."""
+        return self.root / "unfinished"
+
+    @property
     def failure(self) -> Path:
         """What becomes the job's FailureReason."""
         return self.root / "output" / "failure"
@@ -101,9 +113,24 @@ def train(folders: Folders) -> None:
     config = synthesizer_config(hyperparameters)
     metadata = _read_metadata(folders.channel / METADATA)
     started = time.perf_counter()
-    synthesizer = fit_file(config, folders.channel / TRAIN_DATA, metadata, on_loss=print_loss)
+    synthesizer = fit(config, folders, metadata)
     write_model(synthesizer, folders.model)
     write_metrics(synthesizer, folders, time.perf_counter() - started)
+
+
+def fit(config: SynthesizerConfig, folders: Folders, metadata: Metadata) -> Synthesizer:
+    """Fit on the channel's table; where there is a folder for checkpoints, go on with what it holds."""
+    table = folders.channel / TRAIN_DATA
+    if not folders.checkpoints.is_dir():
+        return fit_file(config, table, metadata, on_loss=print_loss)
+    kept = KeptTraining(folders.checkpoints, folders.unfinished)
+    kept.restore()
+
+    def on_loss(record: LossRecord) -> None:
+        print_loss(record)
+        kept.keep()
+
+    return fit_file(config, table, metadata, on_loss=on_loss, checkpoint=folders.unfinished)
 
 
 def hyperparameters_of(config: SynthesizerConfig) -> dict[str, str]:

@@ -5,7 +5,8 @@ Two halves. The *specs* (`ColumnSpec`, `PolicySpec`, `ConstraintSpec`) are what 
 `Column` are what the `verify` stage derives from them for everyone downstream: the columns in the original
 order, each with what is done to it. `Metadata` reads and writes an SDV-style JSON.
 
-Every other module may import this one; it imports only `tabveil.errors`.
+Every other module may import this one; it imports only `tabveil.errors` and `tabveil.constraints`, whose names it
+passes on.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Optional
 
-import numpy as np
 import pandas as pd
 
+from tabveil.constraints import ConstraintKind as ConstraintKind
+from tabveil.constraints import ConstraintSpec as ConstraintSpec
 from tabveil.errors import ConfigError, SchemaError
 
-METADATA_VERSION = 1
+METADATA_VERSION = 2  # 2: constraints have `middle` and `dependent`; files of version 1 are read as well
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]*")
 ENTITY_COLUMN = "_entity"  # of a clean table: whose row it is, as a number; no declared column can have this name
 
@@ -76,14 +78,6 @@ class Generalisation(str, Enum):
     prefix = "prefix"  # text -> its first `length` characters
     band = "band"  # number -> lower edge of its band of `width`
     frequent = "frequent"  # levels of fewer than `min_count` entities (rows, without an entity key) -> "other"
-
-
-class ConstraintKind(str, Enum):
-    """Relations between columns that hold in every accepted and every sampled row."""
-
-    inequality = "inequality"  # low <= high (or < when strict); a missing side holds
-    sum = "sum"  # total = sum of parts, within `tolerance`; a missing side holds
-    unique = "unique"  # the combination of `columns` occurs once in the table
 
 
 DEFAULT_SDTYPE: dict[ColumnType, SDType] = {
@@ -167,68 +161,6 @@ class ColumnSpec:
     def resolved_sdtype(self) -> SDType:
         """The declared sdtype, or the one that follows from `type`."""
         return self.sdtype if self.sdtype is not None else DEFAULT_SDTYPE[self.type]
-
-
-@dataclass
-class ConstraintSpec:
-    """A relation that must hold in every row (see `ConstraintKind`)."""
-
-    kind: ConstraintKind = ConstraintKind.inequality
-    low: Optional[str] = None
-    high: Optional[str] = None
-    strict: bool = False
-    total: Optional[str] = None
-    parts: list[str] = field(default_factory=list)
-    tolerance: float = 0.005
-    columns: list[str] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        needed = {
-            ConstraintKind.inequality: self.low and self.high,
-            ConstraintKind.sum: self.total and len(self.parts) >= 2,
-            ConstraintKind.unique: self.columns,
-        }[self.kind]
-        if not needed:
-            asked = {
-                ConstraintKind.inequality: "low and high",
-                ConstraintKind.sum: "total and at least two parts",
-                ConstraintKind.unique: "columns",
-            }[self.kind]
-            raise ConfigError(f"a constraint of kind '{self.kind.value}' needs {asked}")
-        if self.tolerance < 0:
-            raise ConfigError(f"tolerance must not be negative, however: tolerance={self.tolerance}")
-
-    @property
-    def used_columns(self) -> list[str]:
-        """Names of every column the constraint reads."""
-        named = [name for name in (self.low, self.high, self.total) if name is not None]
-        return [*named, *self.parts, *self.columns]
-
-    @property
-    def label(self) -> str:
-        """Short readable form, e.g. ``paid_principal <= loan_amount``."""
-        if self.kind is ConstraintKind.inequality:
-            return f"{self.low} {'<' if self.strict else '<='} {self.high}"
-        if self.kind is ConstraintKind.sum:
-            return f"{self.total} = {' + '.join(self.parts)}"
-        return f"unique({', '.join(self.columns)})"
-
-    def broken(self, table: pd.DataFrame) -> np.ndarray:
-        """Rows in which the constraint does not hold.
-
-        Returns:
-            bool array of shape (num_rows,). For `unique`, every repetition after the first is marked.
-        """
-        if self.kind is ConstraintKind.unique:
-            return np.asarray(table.duplicated(self.columns, keep="first"))
-        if self.kind is ConstraintKind.inequality:
-            low, high = table[self.low], table[self.high]
-            holds = (low < high) if self.strict else (low <= high)
-            return np.asarray((~holds.fillna(True).astype(bool)) & low.notna() & high.notna())
-        parts = sum(table[part].astype("float64") for part in self.parts)
-        difference = (table[self.total].astype("float64") - parts).abs()
-        # half a unit in the 9th place: sums of decimal fractions are not exact in binary
-        return np.asarray((difference > self.tolerance + 1e-9).fillna(False))
 
 
 @dataclass(frozen=True)

@@ -332,9 +332,30 @@ def test_the_container_is_isolated_and_limited(files):
     assert made["HyperParameters"]["max_steps"] == "10"
 
 
-def test_an_on_demand_job_has_no_waiting_time(files):
+def test_an_unfinished_training_waits_beside_the_rows_it_was_fitted_to(files):
+    made = asked(ENVIRONMENT, files)
+    kept = made["CheckpointConfig"]
+    assert kept == {"S3Uri": f"s3://tabveil-work/training/{JOB}/checkpoints", "LocalPath": "/opt/ml/checkpoints"}
+    (channel,) = made["InputDataConfig"]
+    beside = channel["DataSource"]["S3DataSource"]["S3Uri"]
+    assert kept["S3Uri"].rpartition("/")[0] == beside.rstrip("/").rpartition("/")[0]  # what `tidying` deletes
+    assert not beside.startswith(kept["S3Uri"])  # a checkpoint is no input
+
+
+def test_weights_that_are_kept_go_with_the_rows_however_the_job_ends(aws, files, model):
+    def interrupted(status: str) -> None:
+        aws.store.objects[f"s3://tabveil-work/training/{JOB}/checkpoints/training-0.zip"] = b"weights"
+
+    ends = [description("InProgress", "Training"), description("Stopped", "MaxWaitTimeExceeded")]
+    with stubbed(aws, *ends), pytest.raises(CloudError, match="must complete"):
+        train(aws, files, model, on_status=interrupted)
+    assert aws.store.objects == {}
+
+
+def test_an_on_demand_job_has_no_waiting_time_and_nothing_to_wait_for(files):
     made = asked(dataclasses.replace(ENVIRONMENT, sagemaker=dataclasses.replace(OWN, use_spot=False)), files)
     assert made["EnableManagedSpotTraining"] is False
+    assert "CheckpointConfig" not in made
     assert made["StoppingCondition"] == {"MaxRuntimeInSeconds": 3600}
 
 

@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 
 from tabveil.artifacts import write_parquet, write_text
 from tabveil.aws import sagemaker
+from tabveil.aws.embedded.checkpoints import CheckpointFolder
 from tabveil.aws.sagemaker import train_on_sagemaker
 from tabveil.aws.session import AWS, connect_aws
 from tabveil.config import EnvironmentConfig, SageMakerConfig, TVAEConfig
@@ -132,6 +133,94 @@ def test_a_job_trains_the_same_model_as_this_process(aws, project, files, tmp_pa
     with tarfile.open(output) as tar:
         metrics = json.load(tar.extractfile("./metrics.json"))
     assert metrics["steps"] == 30
+
+
+LONG = dataclasses.replace(CONFIG, max_steps=1500, validate_every=10, patience=10**6, full_budget_rows=200)
+
+
+def kept_keys(aws: AWS, job: str) -> list[str]:
+    return [info.key for info in aws.store.list("tabveil-work", f"training/{job}/checkpoints/")]
+
+
+def test_what_a_stopped_job_left_is_gone_on_with_to_the_same_model(aws, client, start, files, tmp_path, project):
+    """The next container finds what S3 holds, as that of a job whose spot instance was taken back."""
+    first = start(LONG)
+    until(client, first, "Training")
+    while not kept_keys(aws, first):
+        described = client.describe_training_job(TrainingJobName=first)
+        assert described["TrainingJobStatus"] == "InProgress", described.get("FailureReason")
+        time.sleep(0.1)
+    client.stop_training_job(TrainingJobName=first)
+    until(client, first, "Stopped")
+    assert set(kept_keys(aws, first)) <= {f"training/{first}/checkpoints/training-{slot}.zip" for slot in (0, 1)}
+
+    second = sagemaker.job_name("accounts")
+    for name, path in files.items():
+        aws.store.put_version("tabveil-work", f"training/{second}/input/{name}", path)
+    arguments = sagemaker.request(ENVIRONMENT, LONG, second, files)
+    arguments["CheckpointConfig"]["S3Uri"] = f"s3://tabveil-work/training/{first}/checkpoints"
+    client.create_training_job(**arguments)
+    described = until(client, second, "Completed", "Failed")
+    assert described["TrainingJobStatus"] == "Completed", described.get("FailureReason")
+    assert described["CheckpointConfig"] == arguments["CheckpointConfig"]
+    sagemaker.fetch_model(aws, described, LONG, tmp_path / "model")
+    fit_file(LONG, files["train.parquet"], METADATA).save(tmp_path / "here")
+    assert sha256_of(tmp_path / "model") == sha256_of(tmp_path / "here")
+    assert kept_keys(aws, second) == []
+    assert left_behind(project) == []
+
+
+class FakeS3:
+    """The three calls of a checkpoint folder, in memory."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, bytes] = {}
+        self.puts: list[str] = []
+
+    def put_object(self, *, Bucket: str, Key: str, Body: bytes) -> None:  # noqa: N803 (boto3's names)
+        self.objects[f"{Bucket}/{Key}"] = Body
+        self.puts.append(Key)
+
+    def list_objects_v2(self, *, Bucket: str, Prefix: str) -> dict[str, Any]:  # noqa: N803
+        keys = [place.removeprefix(f"{Bucket}/") for place in sorted(self.objects)]
+        return {"Contents": [{"Key": key} for key in keys if key.startswith(Prefix)]}
+
+    def download_file(self, bucket: str, key: str, target: str) -> None:
+        Path(target).write_bytes(self.objects[f"{bucket}/{key}"])
+
+
+@pytest.mark.parametrize("uri", ["s3://work/training/job/checkpoints", "s3://work/training/job/checkpoints/"])
+def test_a_checkpoint_folder_follows_what_changes_and_comes_back(tmp_path, uri):
+    s3 = FakeS3()
+    s3.objects["work/training/job/checkpoints-of-another/x"] = b"not ours"
+    first = CheckpointFolder(s3, uri, tmp_path / "first")
+    first.download()
+    first.upload()
+    write_text(tmp_path / "first" / "a", "one")
+    write_text(tmp_path / "first" / "b", "two")
+    first.upload()
+    write_text(tmp_path / "first" / "b", "three")
+    first.upload()
+    first.upload()
+    assert s3.puts == [f"training/job/checkpoints/{name}" for name in ("a", "b", "b")]
+
+    second = CheckpointFolder(s3, uri, tmp_path / "second")
+    second.download()
+    assert {p.name: p.read_text() for p in (tmp_path / "second").iterdir()} == {"a": "one", "b": "three"}
+    second.upload()
+    assert len(s3.puts) == 3  # what was brought is not sent back
+
+
+def test_an_on_demand_job_keeps_nothing(aws, client, files):
+    job = sagemaker.job_name("accounts")
+    for name, path in files.items():
+        aws.store.put_version("tabveil-work", f"training/{job}/input/{name}", path)
+    on_demand = dataclasses.replace(ENVIRONMENT.sagemaker, use_spot=False)
+    client.create_training_job(
+        **sagemaker.request(dataclasses.replace(ENVIRONMENT, sagemaker=on_demand), CONFIG, job, files)
+    )
+    assert "CheckpointConfig" not in until(client, job, "Completed", "Failed")
+    assert kept_keys(aws, job) == []
 
 
 def test_a_failing_training_shows_its_reason(aws, project, files, tmp_path):

@@ -187,6 +187,15 @@ def test_a_services_role_is_for_it_alone_and_passed_to_it_alone(template, role, 
     assert len(passing) == 2
 
 
+def test_sagemakers_role_reads_and_writes_checkpoints_and_deletes_nothing(template):
+    """SageMaker deletes in S3 what a container deletes in its folder for checkpoints; ours deletes nothing there."""
+    allowed = {
+        action for _, statement in statements(template, "SageMakerRole") for action in listed(statement["Action"])
+    }
+    objects = {action for action in allowed if action.startswith("s3:")}
+    assert objects == {"s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"}
+
+
 @pytest.mark.parametrize(("role", "module"), [("GlueRole", "glue"), ("SageMakerRole", "sagemaker")])
 def test_a_services_role_sees_its_adapters_prefix_of_the_work_bucket_and_no_other_bucket(template, role, module):
     adapter = pytest.importorskip(f"tabveil.aws.{module}")

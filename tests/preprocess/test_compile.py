@@ -29,6 +29,8 @@ COLUMNS = {
 CONSTRAINTS = [
     ConstraintSpec(low="paid", high="amount"),
     ConstraintSpec(kind=ConstraintKind.unique, columns=["loan_id"]),
+    ConstraintSpec(kind=ConstraintKind.range, low="updated", middle="seen", high="opened"),
+    ConstraintSpec(kind=ConstraintKind.functional_dependency, columns=["grade"], dependent="active"),
 ]
 STATISTICS = Statistics(
     {

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 
 import numpy as np
@@ -5,6 +6,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tabveil.artifacts import to_json
 from tabveil.config import BadValue, CsvConfig, DatasetConfig, FileFormat, PreprocessConfig, SourceConfig
@@ -235,6 +238,112 @@ def test_constraints_reject_with_their_label(run):
         assert not constraint.broken(result.table).any()
 
 
+def test_a_range_is_judged_by_what_is_there(run):
+    rows = [
+        ["low", "middle", "high"],
+        ["1", "2", "3"],
+        ["3", "2", "4"],
+        ["1", "5", "4"],
+        ["2", "", "1"],
+        ["1", "", "2"],
+    ]
+    rows += [["", "2", "1"], ["", "", "1"], ["2", "2", "2"]]
+    columns = {"low": INTEGER, "middle": INTEGER, "high": DECIMAL}
+    spec = ConstraintSpec(kind=ConstraintKind.range, low="low", middle="middle", high="high")
+    result = run(rows, columns, constraints=[spec])
+    assert result.quarantine["_row"].tolist() == [2, 3, 4, 6]
+    assert set(result.quarantine["_reason"]) == {"low <= middle <= high"}
+    strict = dataclasses.replace(spec, strict=True)
+    assert run(rows, columns, constraints=[strict]).quarantine["_row"].tolist() == [2, 3, 4, 6, 8]
+
+
+def test_one_hot_rejects_all_but_exactly_one(run):
+    rows = [["a", "b", "c"], ["yes", "0", "0"], ["no", "1", "0"], ["no", "0", "1.0"], ["yes", "1", "0"]]
+    rows += [["no", "0", "0"], ["", "1", "0"], ["no", "2", "-1"], ["yes", "0", "0.5"], ["no", "", "1"]]
+    spec = ConstraintSpec(kind=ConstraintKind.one_hot, columns=["a", "b", "c"])
+    result = run(rows, {"a": BOOLEAN, "b": INTEGER, "c": DECIMAL}, constraints=[spec])
+    assert result.quarantine[["_row", "_reason"]].values.tolist() == [
+        [row, "one_hot(a, b, c)"] for row in (4, 5, 6, 7, 8, 9)
+    ]
+    assert len(result.table) == 3
+
+
+def test_a_dependent_that_is_not_the_usual_one_is_rejected(run):
+    rows = [["city", "code", "country"], ["Bonn", "1", "de"], ["Bonn", "1", "fr"], ["Bonn", "1", "de"]]
+    rows += [["Bonn", "2", "fr"], ["Rome", "1", "it"], ["Rome", "1", "Italy"], ["", "1", "x"], ["", "1", "y"]]
+    rows += [["Bonn", "1", ""]]
+    spec = ConstraintSpec(kind=ConstraintKind.functional_dependency, columns=["city", "code"], dependent="country")
+    columns = {"city": TEXT, "code": INTEGER, "country": TEXT}
+    result = run(rows, columns, constraints=[spec], deduplicate=False)
+    assert result.quarantine[["_row", "_reason"]].values.tolist() == [
+        [2, "city, code -> country"], [5, "city, code -> country"],
+    ]  # fmt: skip
+
+
+def test_what_another_constraint_rejected_is_no_vote_for_the_usual_dependent(run):
+    rows = [["key", "low", "high", "value"], ["k", "9", "5", "b"], ["k", "9", "5", "b"], ["k", "1", "5", "a"]]
+    rows += [["k", "1", "5", "b"], ["k", "1", "5", "a"]]
+    constraints = [
+        ConstraintSpec(kind=ConstraintKind.functional_dependency, columns=["key"], dependent="value"),
+        ConstraintSpec(low="low", high="high"),
+    ]
+    columns = {"key": TEXT, "low": INTEGER, "high": INTEGER, "value": TEXT}
+    result = run(rows, columns, constraints=constraints, deduplicate=False)
+    assert result.table["value"].tolist() == ["a", "a"]
+    assert result.profile["counts"]["rejected_by_reason"] == {"key -> value": 1, "low <= high": 2}
+
+
+def test_the_fill_of_an_imputed_column_is_judged_too(run):
+    rows = [["city", "country"], ["Bonn", "de"], ["Bonn", "de"], ["Rome", "it"], ["Rome", ""]]
+    columns = {"city": TEXT, "country": ColumnSpec(nulls=NullPolicy.impute)}
+    spec = ConstraintSpec(kind=ConstraintKind.functional_dependency, columns=["city"], dependent="country")
+    result = run(rows, columns, constraints=[spec], deduplicate=False)
+    assert result.table["country"].tolist() == ["de", "de", "de"]  # "de" was filled in, and is smaller than "it"
+    assert result.quarantine["_row"].tolist() == [3]
+
+
+def test_fixed_combinations_reject_nothing_of_the_table_they_come_from(run):
+    spec = ConstraintSpec(kind=ConstraintKind.fixed_combinations, columns=["a", "b"])
+    result = run([["a", "b"], ["1", "x"], ["", "y"]], {"a": INTEGER, "b": TEXT}, constraints=[spec])
+    assert len(result.table) == 2
+    assert result.quarantine.empty
+
+
+CELLS = {
+    "text": st.sampled_from(["", "a", "B", "é", "\U0001f600", "\ufb01"]),
+    "number": st.sampled_from(["", "0", "-0.0", "1", "0.5", "10"]),
+    "flag": st.sampled_from(["", "yes", "no"]),
+    "day": st.sampled_from(["", "2020-01-02", "1999-12-31"]),
+}
+KINDS = {"text": TEXT, "number": DECIMAL, "flag": BOOLEAN, "day": DATE}
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(rows=st.lists(st.tuples(*CELLS.values()), min_size=1, max_size=15), data=st.data())
+def test_the_sql_rejects_what_broken_marks(run, rows, data):
+    names = data.draw(st.permutations(list(CELLS)))
+    size = data.draw(st.integers(1, 3))
+    spec = data.draw(
+        st.sampled_from(
+            [
+                ConstraintSpec(kind=ConstraintKind.functional_dependency, columns=names[:size], dependent=names[size]),
+                ConstraintSpec(kind=ConstraintKind.unique, columns=names[:size]),
+                ConstraintSpec(kind=ConstraintKind.one_hot, columns=["number", "flag"]),
+            ]
+        )
+    )
+    lines = [list(CELLS), *map(list, rows)]
+    whole = run(lines, KINDS, deduplicate=False).table
+    expected = np.flatnonzero(spec.broken(whole)) + 1
+    if len(expected) == len(whole):
+        with pytest.raises(SchemaError, match="no row is left"):
+            run(lines, KINDS, deduplicate=False, constraints=[spec])
+        return
+    found = run(lines, KINDS, deduplicate=False, constraints=[spec])
+    assert found.quarantine["_row"].tolist() == expected.tolist()
+    assert not spec.broken(found.table).any()
+
+
 def test_constraints_hold_after_clipping(run):
     rows = [["a", "b"], *([str(number), str(number)] for number in range(200)), ["900", "900"]]
     columns = {"a": INTEGER, "b": ColumnSpec(type=ColumnType.integer, clip=True)}
@@ -250,6 +359,10 @@ def test_constraint_types_must_agree(run):
         run(rows, columns, constraints=[ConstraintSpec(low="a", high="b")])
     with pytest.raises(ConfigError, match="adds numbers"):
         run(rows, columns, constraints=[ConstraintSpec(kind=ConstraintKind.sum, total="a", parts=["b", "a"])])
+    with pytest.raises(ConfigError, match="compares like with like"):
+        run(rows, columns, constraints=[ConstraintSpec(kind=ConstraintKind.range, low="a", middle="b", high="a")])
+    with pytest.raises(ConfigError, match=r"one_hot\(a, b\)' counts booleans or 0 and 1, however: .*b is string"):
+        run(rows, columns, constraints=[ConstraintSpec(kind=ConstraintKind.one_hot, columns=["a", "b"])])
 
 
 def test_missing_and_undeclared_columns(run):

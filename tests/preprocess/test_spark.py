@@ -196,6 +196,66 @@ def test_messy_tables_are_the_same(spark, data):
     assert_same(spark, content, dataset_of(deduplicate=data.draw(st.booleans())), options)
 
 
+CHOICES = {
+    "text": (ColumnSpec(), ["", "a", "B", "\U0001f600", "\ufb01", "e\u0301", "\u00e9", "it's"]),
+    "number": (ColumnSpec(type=ColumnType.decimal), ["", "0", "-0.0", "1", "0.5", "1e300", "4.9e-324"]),
+    "count": (ColumnSpec(type=ColumnType.integer, clip=True), ["", "0", "1", "9007199254740993", "-5"]),
+    "flag": (ColumnSpec(type=ColumnType.boolean), ["", "yes", "no"]),
+    "day": (ColumnSpec(type=ColumnType.date), ["", "2020-01-02", "1500-02-28"]),
+    "moment": (ColumnSpec(type=ColumnType.datetime), ["", "2020-01-02", "2020-01-02 00:00:00.000001"]),
+    "filled": (ColumnSpec(nulls=NullPolicy.impute), ["x", "", "y"]),
+}
+
+
+@st.composite
+def declared_constraints(draw) -> list[ConstraintSpec]:
+    """One on single rows (or none that can break), and three on the whole table."""
+    names = draw(st.permutations(list(CHOICES)))
+    first = draw(
+        st.sampled_from(
+            [
+                ConstraintSpec(kind=ConstraintKind.one_hot, columns=["flag", "count", "number"]),
+                ConstraintSpec(kind=ConstraintKind.range, low="day", middle="moment", high="day"),
+                ConstraintSpec(kind=ConstraintKind.range, low="number", middle="count", high="number", strict=True),
+                ConstraintSpec(kind=ConstraintKind.fixed_combinations, columns=names[:2]),
+            ]
+        )
+    )
+    size = draw(st.integers(1, 2))
+    depends = ConstraintKind.functional_dependency
+    return [
+        first,
+        ConstraintSpec(kind=depends, columns=names[:size], dependent=names[-1]),
+        ConstraintSpec(kind=ConstraintKind.unique, columns=names[2:5]),
+        ConstraintSpec(kind=depends, columns=[names[3]], dependent=names[4]),
+    ]
+
+
+@settings(
+    max_examples=10, deadline=None, derandomize=True, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
+)
+@given(data=st.data())
+def test_declared_relations_are_judged_alike(spark, data):
+    row = st.tuples(*(st.sampled_from(cells) for _, cells in CHOICES.values()))
+    rows = [list(CHOICES), *map(list, data.draw(st.lists(row, min_size=20, max_size=80)))]
+    columns = {name: spec for name, (spec, _) in CHOICES.items()}
+    dataset = dataset_of(columns=columns, constraints=data.draw(declared_constraints()), deduplicate=False)
+    text = io.StringIO(newline="")
+    csv.writer(text).writerows(rows)
+    assert_same(spark, text.getvalue().encode(), dataset, PreprocessConfig(clip_quantiles=[0.1, 0.9]))
+
+
+@pytest.mark.parametrize("dependent", list(CHOICES))
+def test_of_equally_frequent_dependents_both_engines_keep_the_smallest(spark, dependent):
+    """Each value once for the same determinant: all but one row are rejected, the same ones."""
+    spec, cells = CHOICES[dependent]
+    rows = "".join(f"k,{cell}\n" for cell in cells)
+    dependency = ConstraintSpec(kind=ConstraintKind.functional_dependency, columns=["key"], dependent=dependent)
+    columns = {"key": ColumnSpec(), dependent: dataclasses.replace(spec, clip=False)}
+    dataset = dataset_of(columns=columns, constraints=[dependency])
+    assert_same(spark, f"key,{dependent}\n{rows}".encode(), dataset, PreprocessConfig())
+
+
 def test_nothing_to_impute_from_is_the_same_error(spark):
     columns = {"k": ColumnSpec(), "v": ColumnSpec(nulls=NullPolicy.impute)}
     assert_same(spark, b"k,v\n1,\n2,NA\n", dataset_of(columns=columns, constraints=[]), PreprocessConfig())

@@ -12,8 +12,9 @@ from safetensors.torch import load_file, save_file
 
 from tabveil.config import SynthesizerConfig
 from tabveil.errors import ConfigError, ModelFileError
+from tabveil.provenance import sha256_of
 from tabveil.synthesizers import create_synthesizer, is_shareable, load_synthesizer
-from tabveil.synthesizers.base import MANIFEST, _sha256
+from tabveil.synthesizers.model_folder import MANIFEST
 from tabveil.synthesizers.tvae import TVAE
 
 FILES = ["loss.csv", "metadata.json", "tokenizer.json", "weights.safetensors"]
@@ -39,7 +40,7 @@ def change_manifest(folder, **changes):
 
 def resign(folder):
     """Make the checksums fit again, as a forger would."""
-    change_manifest(folder, files={name: _sha256(folder / name) for name in FILES})
+    change_manifest(folder, files={name: sha256_of(folder / name) for name in FILES})
 
 
 def test_the_folder_describes_itself(model):

@@ -67,6 +67,13 @@ def test_every_row_holds_the_constraint_and_the_counts_add_up(dice):
     assert 0.45 < counts.rejected_fraction < 0.55
 
 
+def test_exactly_one_column_of_a_one_hot_group_is_1(dice):
+    spec = ConstraintSpec(kind=ConstraintKind.one_hot, columns=["a", "b"])
+    table = pd.concat(sample_chunks(dice(spec, sides=2), 200, 1, 50))
+    assert (table["a"] + table["b"] == 1).all()
+    assert set(table["a"]) == {0, 1}
+
+
 def test_without_constraints_nothing_is_drawn_in_vain(dice):
     counts = SampleCounts()
     assert sum(len(c) for c in sample_chunks(dice(), 100, 1, 30, counts=counts)) == 100

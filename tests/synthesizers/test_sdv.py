@@ -10,8 +10,10 @@ import pytest
 import torch
 
 from tabveil.errors import ConfigError, ModelFileError, NotFittedError, TrainingError
+from tabveil.provenance import sha256_of
 from tabveil.schema import ColumnType
 from tabveil.synthesizers import create_synthesizer, is_shareable, load_synthesizer, sdv
+from tabveil.synthesizers.model_folder import MANIFEST
 
 KINDS = ["sdv_tvae", "sdv_ctgan", "sdv_gaussian_copula"]
 
@@ -84,12 +86,10 @@ def test_an_altered_pickle_is_never_opened(copula, tmp_path):
 
 
 def test_a_pickle_that_is_none_is_refused(copula, tmp_path):
-    from tabveil.synthesizers.base import MANIFEST, _sha256
-
     copula.save(tmp_path / "model")
     (tmp_path / "model" / "model.pkl").write_bytes(b"not a pickle")
     manifest = json.loads((tmp_path / "model" / MANIFEST).read_text())
-    manifest["files"]["model.pkl"] = _sha256(tmp_path / "model" / "model.pkl")
+    manifest["files"]["model.pkl"] = sha256_of(tmp_path / "model" / "model.pkl")
     (tmp_path / "model" / MANIFEST).write_text(json.dumps(manifest))
     with pytest.raises(ModelFileError, match="must be readable by SDV"):
         load_synthesizer(tmp_path / "model")

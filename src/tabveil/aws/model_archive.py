@@ -20,7 +20,7 @@ from typing import IO, BinaryIO
 from tabveil.config import SynthesizerConfig
 from tabveil.errors import ModelFileError
 from tabveil.synthesizers import is_shareable
-from tabveil.synthesizers.base import check_folder, read_manifest
+from tabveil.synthesizers.model_folder import check_folder, read_manifest
 
 MAX_BYTES = 2**29  # decompressed; our models are a few MB
 MAX_FILES = 64

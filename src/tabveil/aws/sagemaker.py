@@ -1,9 +1,10 @@
 """Training on SageMaker: one training job on our image, by the container contract of `tabveil.container`.
 
 The table and its metadata go to the work bucket below `training/<job>/input/`, the settings are hyperparameters, and
-SageMaker leaves the model at `training/<job>/output/model.tar.gz`. The container has no network. What comes back is
+SageMaker leaves the model at `training/<job>/output/model.tar.gz`. When a spot instance is taken back, the unfinished
+training waits below `training/<job>/checkpoints/` for the next one. The container has no network. What comes back is
 unpacked with distrust and held against its own checksums before it takes the place of an older model. Whatever way the
-job ends, `training/<job>/` is deleted, since it holds real rows.
+job ends, `training/<job>/` is deleted, since it holds real rows and weights fitted to them.
 
 Sources: the service model of botocore; https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTrainingJob.html
 """
@@ -29,7 +30,7 @@ from tabveil.aws.model_archive import require_own_model, unpack
 from tabveil.aws.polling import cancelling, poll, tidying
 from tabveil.aws.session import AWS
 from tabveil.config import EnvironmentConfig, SynthesizerConfig
-from tabveil.container import CHANNEL, LOSS_METRICS, METADATA, TRAIN_DATA, hyperparameters_of
+from tabveil.container import CHANNEL, LOSS_METRICS, METADATA, ROOT, TRAIN_DATA, Folders, hyperparameters_of
 from tabveil.errors import CloudError, ConfigError, CostError
 from tabveil.provenance import sha256_of
 from tabveil.synthesizers import SHAREABLE_KINDS
@@ -171,10 +172,16 @@ def request(
         | ({"VolumeKmsKeyId": key} if key else {}),
         "StoppingCondition": stopping,
         "EnableManagedSpotTraining": own.use_spot,
+        **({"CheckpointConfig": _checkpoints(bucket, job)} if own.use_spot else {}),
         "EnableNetworkIsolation": True,
         "EnableInterContainerTrafficEncryption": True,  # one instance sends nothing; account rules may ask for it
         "Tags": [{"Key": name, "Value": value} for name, value in sorted(environment.tags.items())],
     }
+
+
+def _checkpoints(bucket: str, job: str) -> dict[str, str]:
+    """Where an interrupted training waits; weights of real rows. S3 encrypts it by the bucket's own key."""
+    return {"S3Uri": f"s3://{bucket}/{PREFIX}/{job}/checkpoints", "LocalPath": str(Folders(Path(ROOT)).checkpoints)}
 
 
 def _channel(uri: str) -> dict[str, Any]:

@@ -42,7 +42,7 @@ class TVAEConfig(SynthesizerConfig):
     preset: str = "balanced"  # a step budget, see PRESET_STEPS
     max_steps: int = 0  # instead of the preset's; 0: as the preset says
     max_seconds: float = 0.0  # of training; the schedule cools down in this time. 0: no limit
-    max_memory_mb: int = 0  # of training, beyond the table and the libraries; fewer rows are read to keep it. 0: no limit
+    max_memory_mb: int = 0  # of training, beyond the table and the libraries: fewer rows are read. 0: no limit
     full_budget_rows: int = 20_000  # smaller tables get the step budget * sqrt(rows / full_budget_rows) steps
     batch_size: int = 512
     learning_rate: float = 4e-3

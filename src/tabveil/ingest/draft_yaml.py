@@ -64,7 +64,12 @@ _CONSTRAINTS = (
     "# What holds in every row, and must hold in every synthetic row, for example",
     "# constraints:",
     "#   - {kind: inequality, low: paid_principal, high: loan_amount}",
+    "#   - {kind: range, low: opened, middle: last_seen, high: closed}",
     "#   - {kind: sum, total: paid_total, parts: [paid_principal, paid_interest]}",
+    "#   - {kind: unique, columns: [branch, contract_number]}",
+    "#   - {kind: one_hot, columns: [is_tenant, is_owner, is_other]}",
+    "#   - {kind: fixed_combinations, columns: [product, tariff]}",
+    "#   - {kind: functional_dependency, columns: [postal_code, street], dependent: city}",
     "constraints: []",
 )
 

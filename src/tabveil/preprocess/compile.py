@@ -12,11 +12,14 @@ readable. Internal columns begin with an underscore, which no declared name does
 
 from __future__ import annotations
 
+import functools
+import operator
 from dataclasses import dataclass
 
 import ibis
 import ibis.expr.types as ir
 
+from tabveil.constraints import SUM_SLACK
 from tabveil.preprocess import cells
 from tabveil.preprocess.spec import ColumnPlan, TableSpec
 from tabveil.preprocess.statistics import ColumnStatistics, Statistics
@@ -91,7 +94,7 @@ def judge_step(spec: TableSpec, dialect: str = "duckdb") -> Step:
         {**typed_schema(spec), **{_given(column): "boolean" for column in _castable(spec)}}, name="typed"
     )
     faults = [fault for column in spec.columns for fault in _faults(table, column, spec)]
-    faults += [(_broken(table, c), c.label) for c in spec.constraints if c.kind is not ConstraintKind.unique]
+    faults += [(_broken(table, c), c.label) for c in spec.constraints if c.row_wise]
     return Step("judged", to_sql(table.mutate(_reason=_first(faults)), dialect))
 
 
@@ -139,11 +142,13 @@ def check_step(spec: TableSpec, dialect: str = "duckdb") -> Step:
     """`applied` -> `checked`: `_reason`, the first constraint the final row breaks, or NULL."""
     table = ibis.table(typed_schema(spec), name="applied")
     changed = {c.name for c in spec.columns if c.is_fitted}
-    by_row = [c for c in spec.constraints if c.kind is not ConstraintKind.unique and changed & set(c.used_columns)]
+    by_row = [c for c in spec.constraints if c.row_wise and changed & set(c.used_columns)]
     checked = table.mutate(_reason=_first([(_broken(table, constraint), constraint.label) for constraint in by_row]))
     for constraint in spec.constraints:
         if constraint.kind is ConstraintKind.unique:
             checked = _unique(checked, constraint)
+        if constraint.kind is ConstraintKind.functional_dependency:
+            checked = _dependent(checked, constraint)
     return Step("checked", to_sql(checked, dialect))
 
 
@@ -151,11 +156,28 @@ def _unique(table: ir.Table, constraint: ConstraintSpec) -> ir.Table:
     """Repetitions of the combination among the rows that are sound so far get the constraint as their reason."""
     sound = table._reason.isnull()
     window = ibis.window(group_by=[*constraint.columns, sound], order_by="_row")
-    numbered = table.mutate(_occurrence=ibis.row_number().over(window))
-    reason = ibis.cases(
-        (numbered._reason.isnull() & (numbered._occurrence > 0), constraint.label), else_=numbered._reason
-    )
-    return numbered.mutate(_reason=reason).drop("_occurrence")
+    numbered = table.mutate(_place=ibis.row_number().over(window))
+    return _with_reason(table, numbered, numbered._reason.isnull() & (numbered._place > 0), constraint)
+
+
+def _dependent(table: ir.Table, constraint: ConstraintSpec) -> ir.Table:
+    """Same rule as `ConstraintSpec.broken`, among the rows that are sound so far and miss none of the columns.
+
+    The rank of a dependent value within its determinants is 0 for the most frequent one, of equals for the smallest.
+    """
+    names = constraint.used_columns
+    judged = table.mutate(_judged=ibis.and_(table._reason.isnull(), *(table[name].notnull() for name in names)))
+    frequency = judged[constraint.dependent].count().over(ibis.window(group_by=[*names, "_judged"]))
+    counted = judged.mutate(_frequency=frequency)
+    order = [ibis.desc("_frequency"), ibis.asc(constraint.dependent)]
+    window = ibis.window(group_by=[*constraint.columns, "_judged"], order_by=order)
+    ranked = counted.mutate(_place=ibis.rank().over(window))
+    return _with_reason(table, ranked, ranked._judged & (ranked._place > 0), constraint)
+
+
+def _with_reason(table: ir.Table, judged: ir.Table, broken: ir.BooleanValue, constraint: ConstraintSpec) -> ir.Table:
+    """The columns of `table` from `judged`, which has more; named one by one: Ibis lists what it drops in any order."""
+    return judged.mutate(_reason=ibis.cases((broken, constraint.label), else_=judged._reason)).select(table.columns)
 
 
 def typed_schema(spec: TableSpec) -> dict[str, str]:
@@ -198,15 +220,28 @@ def _first(faults: list[tuple[ir.BooleanValue, str]]) -> ir.Value:
 
 
 def _broken(table: ir.Table, constraint: ConstraintSpec) -> ir.BooleanValue:
-    """Same rule as `ConstraintSpec.broken`; NULL (a missing side) holds."""
-    if constraint.kind is ConstraintKind.inequality:
-        low, high = table[constraint.low], table[constraint.high]
-        return low >= high if constraint.strict else low > high
+    """Same rule as `ConstraintSpec.broken` for a constraint on single rows; NULL (a missing side) holds."""
+    if constraint.kind is ConstraintKind.one_hot:
+        return _not_one_hot(table, constraint)
+    if constraint.kind is ConstraintKind.sum:
+        return _off_total(table, constraint)
+    pairs = [(table[low], table[high]) for low, high in constraint.ordered_pairs()]
+    return ibis.or_(*(low >= high if constraint.strict else low > high for low, high in pairs))
+
+
+def _off_total(table: ir.Table, constraint: ConstraintSpec) -> ir.BooleanValue:
     parts = [table[part].cast("float64") for part in constraint.parts]
-    total: ir.Value = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    return (table[constraint.total].cast("float64") - total).abs() > constraint.tolerance + 1e-9
+    total = functools.reduce(operator.add, parts)
+    return (table[constraint.total].cast("float64") - total).abs() > constraint.tolerance + SUM_SLACK
+
+
+def _not_one_hot(table: ir.Table, constraint: ConstraintSpec) -> ir.BooleanValue:
+    values = [table[name].cast("float64") for name in constraint.columns]
+    ones, zeros = (
+        functools.reduce(operator.add, [ibis.cases((value == wanted, 1), else_=0) for value in values])
+        for wanted in (1, 0)
+    )
+    return (ones != 1) | (zeros != len(values) - 1)
 
 
 def _applied(value: ir.Value, low: ir.Value | None, high: ir.Value | None, fill: ir.Value | None) -> ir.Value:

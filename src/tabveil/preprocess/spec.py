@@ -22,6 +22,7 @@ _VALUE_SIGNS = re.compile(r"[\d@]")  # an undeclared header with one may be a va
 _DROPPED = "{type: string, policy: {action: drop}}"
 _NUMERIC = (ColumnType.integer, ColumnType.decimal)
 _TEMPORAL = (ColumnType.date, ColumnType.datetime)
+_COMPARING = (ConstraintKind.inequality, ConstraintKind.range)
 
 
 @dataclass(frozen=True)
@@ -153,7 +154,9 @@ def _check_constraints(dataset: DatasetConfig) -> None:
         types = {name: dataset.columns[name].type for name in constraint.used_columns}
         if constraint.kind is ConstraintKind.sum and not set(types.values()) <= set(_NUMERIC):
             raise ConfigError(f"constraint '{constraint.label}' adds numbers, however: {_listed(types)}")
-        if constraint.kind is ConstraintKind.inequality and len({_family(kind) for kind in types.values()}) > 1:
+        if constraint.kind is ConstraintKind.one_hot and not set(types.values()) <= {ColumnType.boolean, *_NUMERIC}:
+            raise ConfigError(f"constraint '{constraint.label}' counts booleans or 0 and 1, however: {_listed(types)}")
+        if constraint.kind in _COMPARING and len({_family(kind) for kind in types.values()}) > 1:
             raise ConfigError(f"constraint '{constraint.label}' compares like with like, however: {_listed(types)}")
 
 

@@ -40,7 +40,7 @@ from tabveil.schema import Metadata, canonical
 from tabveil.stages.app import stage_app
 from tabveil.stages.inputs import load_digests, load_metadata, require_scanned
 from tabveil.synthesizers import is_shareable
-from tabveil.synthesizers.base import check_folder
+from tabveil.synthesizers.model_folder import check_folder
 from tabveil.tables import csv_sha256
 from tabveil.tracking import EVALUATION_GROUPS, Tracker
 

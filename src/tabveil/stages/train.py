@@ -26,7 +26,7 @@ from tabveil.schema import Metadata
 from tabveil.stages.app import stage_app
 from tabveil.stages.inputs import load_metadata, require_scanned
 from tabveil.synthesizers import is_shareable
-from tabveil.synthesizers.base import LOSSES
+from tabveil.synthesizers.model_folder import LOSSES
 from tabveil.tracking import TRAINING_GROUPS, Tracker
 from tabveil.training import fit_file
 

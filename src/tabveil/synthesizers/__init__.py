@@ -10,7 +10,8 @@ from pathlib import Path
 
 from tabveil.config import SynthesizerConfig
 from tabveil.errors import ConfigError, ModelFileError
-from tabveil.synthesizers.base import LossRecord, Synthesizer, model_files, read_manifest
+from tabveil.synthesizers.base import LossRecord, Synthesizer
+from tabveil.synthesizers.model_folder import model_files, read_manifest
 from tabveil.synthesizers.sampling import SampleCounts, rebalance, sample_chunks
 
 __all__ = [

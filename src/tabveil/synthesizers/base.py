@@ -1,16 +1,10 @@
-"""What every synthesizer can do, and what is the same for all: checks, computed totals, the model folder.
-
-A model folder describes itself: `synthesizer.json` (kind, format version, configuration, checksums of the other
-files), `metadata.json`, `loss.csv`, and the files of the kind.
-"""
+"""What every synthesizer can do, and what is the same for all: checks, computed totals, saving and loading."""
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -18,18 +12,18 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tabveil.artifacts import atomic_folder, to_json
+from tabveil.artifacts import atomic_folder
 from tabveil.config import SYNTHESIZER_CONFIGS, SynthesizerConfig
-from tabveil.entities import Codes, entities_per_group, entity_codes, num_entities
+from tabveil.entities import Codes, entity_codes, num_entities
 from tabveil.errors import ConfigError, ModelFileError, NotFittedError, SchemaError, SynthesizerError, TrainingError
 from tabveil.schema import ColumnType, Metadata, canonical
+from tabveil.synthesizers.arguments import Conditions, condition_table, require_range, training_table
+from tabveil.synthesizers.combinations import KnownCombinations, find_combinations
 from tabveil.synthesizers.constraints import DerivedTotal, add_totals, derive_totals
+from tabveil.synthesizers.model_folder import LOSSES, METADATA, read_manifest, verify, write_manifest
+from tabveil.synthesizers.protection import MIN_COUNT, protected, without_few_missing
 
-FORMAT = "tabveil-synthesizer"
-FORMAT_VERSION = 1
-MANIFEST, METADATA, LOSSES = "synthesizer.json", "metadata.json", "loss.csv"
 LOSS_COLUMNS = ["step", "train", "validation"]
-MIN_COUNT = 8  # a count of fewer rows is not written to a model folder
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,9 +47,6 @@ class Watch:
     checkpoint: Path | None = None
 
 
-Conditions = Mapping[str, Any] | pd.DataFrame
-
-
 class Synthesizer(ABC):
     """A generative model of one table.
 
@@ -74,6 +65,7 @@ class Synthesizer(ABC):
         self.config = config
         self._metadata: Metadata | None = None
         self._totals: tuple[DerivedTotal, ...] = ()
+        self._combinations: tuple[KnownCombinations, ...] = ()
         self._losses: list[LossRecord] = []
         self._num_train_rows = 0
 
@@ -87,6 +79,11 @@ class Synthesizer(ABC):
         if self._metadata is None:
             raise NotFittedError(f"synthesizer '{self.name}' must be fitted or loaded first: call fit()")
         return self._metadata
+
+    @property
+    def combinations(self) -> tuple[KnownCombinations, ...]:
+        """What the declared constraints allow of combinations of values, as the training table showed it."""
+        return self._combinations
 
     @property
     def loss_curve(self) -> pd.DataFrame:
@@ -117,11 +114,12 @@ class Synthesizer(ABC):
             TrainingError: too few rows or entities, no or missing columns, infinite numbers, or the loss is not finite.
             SchemaError: values do not fit the declared types, or nothing says whose row each is.
         """
-        table = self._checked(real_data, metadata)
+        table = training_table(real_data, metadata, self.config.min_rows)
         entities = entity_codes(real_data, metadata)
         if num_entities(entities, len(table)) < 2:
             raise TrainingError("the training table must hold at least 2 entities, however it holds 1: bring more")
         self._totals, self._losses, self._num_train_rows = derive_totals(table, metadata), [], len(table)
+        self._combinations = find_combinations(table, metadata, entities, self._min_count)
 
         def record(loss: LossRecord) -> None:
             self._losses.append(loss)
@@ -132,12 +130,12 @@ class Synthesizer(ABC):
         self._metadata = None
         modelled = table[[n for n in table.columns if n not in computed]]
         self._fit(modelled, metadata, entities, Watch(record, progress, checkpoint))
-        self._metadata = _without_few_missing(metadata, table, entities, self._min_count)
+        self._metadata = without_few_missing(metadata, table, entities, self._min_count)
 
     def sample(self, num_rows: int, seed: int, *, conditions: Conditions | None = None) -> pd.DataFrame:
         """New rows; the same model, `num_rows`, `seed` and `conditions` give the same rows.
 
-        Declared constraints other than computed totals may be broken: see `sample_chunks`.
+        A declared constraint may be broken here and there, unless the kind keeps it: see `sample_chunks`.
 
         Args:
             conditions: values that the rows must have, by column: one value each, the same in all rows (a mapping), or
@@ -154,11 +152,11 @@ class Synthesizer(ABC):
                 this kind takes no conditions.
         """
         metadata = self.metadata
-        _require_range(num_rows, seed)
+        require_range(num_rows, seed)
         if conditions is None or not len(conditions):
             table = self._sample(num_rows, seed)
         else:
-            given = self._conditions(conditions, num_rows)
+            given = condition_table(conditions, num_rows, self._modelled(), metadata)
             table = self._sample_given(given, np.ones(given.shape, dtype=bool), seed, complete=False)
         return canonical(add_totals(table, self._totals)[metadata.modelled_columns], metadata)
 
@@ -183,7 +181,7 @@ class Synthesizer(ABC):
         missing = [name for name in names if name not in table.columns]
         if missing:
             raise SchemaError(f"the table to impute must hold every modelled column, however these miss: {missing}")
-        _require_range(len(table), seed)
+        require_range(len(table), seed)
         given = canonical(table[names], metadata)
         modelled = given[self._modelled()]
         filled = self._sample_given(modelled, modelled.notna().to_numpy(), seed, complete=True)
@@ -212,7 +210,7 @@ class Synthesizer(ABC):
         missing = [name for name in names if name not in table.columns]
         if missing:
             raise SchemaError(f"the table must hold every modelled column, however these miss: {missing}")
-        _require_range(len(table), seed)
+        require_range(len(table), seed)
         return self._log_prob(canonical(table[names], self.metadata), seed)
 
     def save(self, folder: Path) -> None:
@@ -221,13 +219,12 @@ class Synthesizer(ABC):
         Raises:
             NotFittedError: before `fit`.
         """
-        metadata = _protected(self.metadata, self._num_train_rows, self._min_count)
+        metadata = protected(self.metadata, self._num_train_rows, self._min_count)
         with atomic_folder(folder) as target:
             (target / METADATA).write_text(metadata.to_json(), encoding="utf-8")
             self.loss_curve.to_csv(target / LOSSES, index=False, lineterminator="\n")
             self._save(target)
-            files = {path.name: _sha256(path) for path in sorted(target.iterdir())}
-            (target / MANIFEST).write_text(to_json(self._manifest(files)), encoding="utf-8")
+            write_manifest(target, self._described())
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -239,11 +236,14 @@ class Synthesizer(ABC):
         manifest = read_manifest(folder)
         if manifest["kind"] != cls.name:
             raise ModelFileError(f"{folder} must hold a '{cls.name}' model, however: kind={manifest['kind']!r}")
-        _verify(folder, manifest["files"])
+        verify(folder, manifest["files"])
         try:
             synthesizer = cls(SYNTHESIZER_CONFIGS[cls.name](**manifest["config"]))
             synthesizer._metadata = Metadata.from_json((folder / METADATA).read_text(encoding="utf-8"))
             synthesizer._totals = tuple(_total(record) for record in manifest["totals"])
+            synthesizer._combinations = tuple(
+                KnownCombinations.from_record(record, synthesizer.metadata) for record in manifest["combinations"]
+            )
             synthesizer._num_train_rows = int(manifest["num_train_rows"])
             synthesizer._losses = _losses(pd.read_csv(folder / LOSSES))
             synthesizer._load(folder)
@@ -290,157 +290,15 @@ class Synthesizer(ABC):
         computed = {derived.total for derived in self._totals}
         return [name for name in self.metadata.modelled_columns if name not in computed]
 
-    def _conditions(self, conditions: Conditions, num_rows: int) -> pd.DataFrame:
-        """Conditions as a canonical frame of `num_rows` rows."""
-        names, known = [str(name) for name in conditions], self._modelled()
-        foreign = [name for name in names if name not in known]
-        if foreign:
-            raise SchemaError(
-                f"conditions must be on modelled columns that are not computed, however: {foreign}; there are: {known}"
-            )
-        if isinstance(conditions, pd.DataFrame):
-            if len(conditions) != num_rows or not conditions.columns.is_unique:
-                raise SynthesizerError(
-                    f"conditions must be a frame of num_rows={num_rows} rows with unique columns, however it has "
-                    f"{len(conditions)} rows and the columns {names}"
-                )
-            return canonical(conditions, self.metadata)
-        repeated = {str(name): pd.Series([value] * num_rows, dtype="object") for name, value in conditions.items()}
-        return canonical(pd.DataFrame(repeated), self.metadata)
-
-    def _checked(self, real_data: pd.DataFrame, metadata: Metadata) -> pd.DataFrame:
-        names = metadata.modelled_columns
-        if not names:
-            raise TrainingError("there must be at least one modelled column, however the metadata has none")
-        missing = [name for name in names if name not in real_data.columns]
-        if missing:
-            raise TrainingError(f"the training table must hold every modelled column, however these miss: {missing}")
-        if not real_data.columns.is_unique:
-            raise TrainingError("the training table's column names must be unique, however some are repeated")
-        if len(real_data) < self.config.min_rows:
-            raise TrainingError(
-                f"the training table must have at least {self.config.min_rows} rows, however: {len(real_data)} "
-                "(synthesizer.min_rows sets the limit)"
-            )
-        table = canonical(real_data[names], metadata)
-        infinite = [n for n in names if metadata[n].type is ColumnType.decimal and np.isinf(table[n]).any()]
-        if infinite:
-            raise TrainingError(
-                f"decimal columns must hold finite numbers, however infinite ones were found in: {infinite}; declare "
-                "minimum or maximum for these columns, or empty the cells in the source"
-            )
-        return table
-
-    def _manifest(self, files: dict[str, str]) -> dict[str, Any]:
+    def _described(self) -> dict[str, Any]:
         return {
-            "format": FORMAT,
-            "version": FORMAT_VERSION,
             "kind": self.name,
             "shareable": self.shareable,
             "config": dataclasses.asdict(self.config),
             "num_train_rows": self._num_train_rows,
             "totals": [{**dataclasses.asdict(t), "type": t.type.value, "parts": list(t.parts)} for t in self._totals],
-            "files": files,
+            "combinations": [known.to_record() for known in self._combinations],
         }
-
-
-def _require_range(num_rows: int, seed: int) -> None:
-    if num_rows < 1:
-        raise SynthesizerError(f"num_rows must be positive, however: num_rows={num_rows}")
-    if not 0 <= seed < 2**31:
-        raise SynthesizerError(f"seed must be in [0, 2**31), however: seed={seed}")
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """`synthesizer.json` of a model folder, its format checked.
-
-    Raises:
-        ModelFileError: missing, not JSON, foreign, or newer than this version reads.
-    """
-    path = folder / MANIFEST
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as err:
-        raise ModelFileError(
-            f"{folder} must hold a model, however {MANIFEST} cannot be read: run the stage 'train'"
-        ) from err
-    except ValueError as err:
-        raise ModelFileError(f"{path} must be JSON, however it is damaged: train again") from err
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise ModelFileError(f"{path} must describe a TabVeil model, however it was written by something else")
-    version = manifest.get("version")
-    if not isinstance(version, int) or version > FORMAT_VERSION:
-        raise ModelFileError(
-            f"{path} must have format version <= {FORMAT_VERSION}, however: {version}: upgrade TabVeil"
-        )
-    if not isinstance(manifest.get("kind"), str) or not isinstance(manifest.get("files"), dict):
-        raise ModelFileError(f"{path} must name the model's kind and files, however one is missing: train again")
-    return manifest
-
-
-def check_folder(folder: Path) -> None:
-    """Hold every file of a model folder against the checksums of its manifest, without loading the model.
-
-    Raises:
-        ModelFileError: no model, or a file is missing, differs, or is there without being listed.
-    """
-    _verify(folder, read_manifest(folder)["files"])
-
-
-def model_files(folder: Path) -> list[Path]:
-    """Every file of a model: those that its manifest lists, and the manifest.
-
-    Raises:
-        ModelFileError: as `check_folder`.
-    """
-    files = read_manifest(folder)["files"]
-    _verify(folder, files)
-    return [folder / name for name in sorted([*files, MANIFEST])]
-
-
-def _verify(folder: Path, files: dict[str, str]) -> None:
-    for name, expected in sorted(files.items()):
-        path = folder / name
-        if Path(name).name != name or not path.is_file():
-            raise ModelFileError(f"{folder} must hold the file {name}, however it is missing: train again")
-        if _sha256(path) != expected:
-            raise ModelFileError(f"{path} must have the checksum of {MANIFEST}, however it differs: train again")
-    foreign = sum(path.name not in files and path.name != MANIFEST for path in folder.iterdir())
-    if foreign:
-        raise ModelFileError(
-            f"{folder} must hold the files of {MANIFEST} and nothing else, however it holds {foreign} more: remove "
-            "them, or train again"
-        )
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _without_few_missing(metadata: Metadata, table: pd.DataFrame, entities: Codes | None, min_count: int) -> Metadata:
-    """Metadata whose null fractions do not tell of missing values that fewer than `min_count` entities have.
-
-    Of columns that are not in `table` the rows count, see `_protected`.
-    """
-    if entities is None:
-        return metadata
-    few = {n for n in table.columns if _holders(table[n].isna().to_numpy(), entities) < min_count}
-    columns = tuple(dataclasses.replace(c, null_fraction=0.0) if c.name in few else c for c in metadata.columns)
-    return dataclasses.replace(metadata, columns=columns)
-
-
-def _holders(marked: NDArray[np.bool_], entities: Codes) -> int:
-    return int(entities_per_group(np.where(marked, 0, -1), 1, entities)[0])
-
-
-def _protected(metadata: Metadata, num_rows: int, min_count: int) -> Metadata:
-    """Metadata whose null fractions do not tell of fewer than `min_count` rows."""
-    columns = tuple(
-        dataclasses.replace(c, null_fraction=0.0) if c.null_fraction * num_rows < min_count else c
-        for c in metadata.columns
-    )
-    return dataclasses.replace(metadata, columns=columns)
 
 
 def _total(record: dict[str, Any]) -> DerivedTotal:

@@ -130,7 +130,9 @@ class _ValidRows:
         self.synthesizer, self.seed, self.chunk_rows = synthesizer, seed, chunk_rows
         self.limit, self.counts, self.num_draws = limit, counts, 0
         constraints = synthesizer.metadata.modelled_constraints
-        self.row_wise = [c for c in constraints if c.kind is not ConstraintKind.unique]
+        self.combinations = synthesizer.combinations
+        combined = {known.label for known in self.combinations}
+        self.row_wise = [c for c in constraints if c.row_wise and c.label not in combined]
         self.unique = [_UniqueKey(c) for c in constraints if c.kind is ConstraintKind.unique]
         counts.rejected_by.update({c.label: 0 for c in constraints})
 
@@ -165,16 +167,18 @@ class _ValidRows:
     def _valid(self, table: pd.DataFrame) -> pd.DataFrame:
         broken = np.zeros(len(table), dtype=bool)
         for constraint in self.row_wise:
-            broken |= self._counted(constraint, constraint.broken(table))
+            broken |= self._counted(constraint.label, constraint.broken(table))
+        for known in self.combinations:
+            broken |= self._counted(known.label, known.broken(table))
         valid = table[~broken]
         for key in self.unique:
-            valid = valid[~self._counted(key.constraint, key.repeated(valid))]
+            valid = valid[~self._counted(key.constraint.label, key.repeated(valid))]
         for key in self.unique:
             key.remember(valid)
         return valid
 
-    def _counted(self, constraint: ConstraintSpec, broken: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        self.counts.rejected_by[constraint.label] += int(broken.sum())
+    def _counted(self, label: str, broken: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        self.counts.rejected_by[label] += int(broken.sum())
         return broken
 
     def _judge(self) -> None:

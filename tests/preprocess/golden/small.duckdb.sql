@@ -704,6 +704,16 @@ SELECT
     THEN 'paid: not a number'
     WHEN "t0"."paid" > "t0"."amount"
     THEN 'paid <= amount'
+    WHEN (
+      "t0"."updated" > "t0"."seen"
+    )
+    OR (
+      "t0"."updated" > "t0"."opened"
+    )
+    OR (
+      "t0"."seen" > "t0"."opened"
+    )
+    THEN 'updated <= seen <= opened'
     ELSE CAST(NULL AS TEXT)
   END AS "_reason"
 FROM "typed" AS "t0";
@@ -766,63 +776,131 @@ WHERE
 
 CREATE OR REPLACE TEMPORARY TABLE "checked" AS
 SELECT
-  "t3".*
-  EXCLUDE ("_occurrence")
+  "t5"."_row",
+  "t5"."loan_id",
+  "t5"."amount",
+  "t5"."opened",
+  "t5"."seen",
+  "t5"."updated",
+  "t5"."active",
+  "t5"."grade",
+  "t5"."paid",
+  CASE
+    WHEN "t5"."_judged" AND (
+      "t5"."_place" > 0
+    )
+    THEN 'grade -> active'
+    ELSE "t5"."_reason"
+  END AS "_reason"
 FROM (
   SELECT
-    "t2"."_row",
-    "t2"."loan_id",
-    "t2"."amount",
-    "t2"."opened",
-    "t2"."seen",
-    "t2"."updated",
-    "t2"."active",
-    "t2"."grade",
-    "t2"."paid",
-    CASE
-      WHEN (
-        "t2"."_reason" IS NULL
-      ) AND (
-        "t2"."_occurrence" > 0
-      )
-      THEN 'unique(loan_id)'
-      ELSE "t2"."_reason"
-    END AS "_reason",
-    "t2"."_occurrence"
+    "t4"."_row",
+    "t4"."loan_id",
+    "t4"."amount",
+    "t4"."opened",
+    "t4"."seen",
+    "t4"."updated",
+    "t4"."active",
+    "t4"."grade",
+    "t4"."paid",
+    "t4"."_reason",
+    "t4"."_judged",
+    "t4"."_frequency",
+    RANK() OVER (
+      PARTITION BY "t4"."grade", "t4"."_judged"
+      ORDER BY "t4"."_frequency" DESC, "t4"."active" ASC
+      ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+    ) - 1 AS "_place"
   FROM (
     SELECT
-      "t1"."_row",
-      "t1"."loan_id",
-      "t1"."amount",
-      "t1"."opened",
-      "t1"."seen",
-      "t1"."updated",
-      "t1"."active",
-      "t1"."grade",
-      "t1"."paid",
-      "t1"."_reason",
-      ROW_NUMBER() OVER (
-        PARTITION BY "t1"."loan_id", "t1"."_reason" IS NULL
-        ORDER BY "t1"."_row" ASC
+      "t3"."_row",
+      "t3"."loan_id",
+      "t3"."amount",
+      "t3"."opened",
+      "t3"."seen",
+      "t3"."updated",
+      "t3"."active",
+      "t3"."grade",
+      "t3"."paid",
+      "t3"."_reason",
+      "t3"."_judged",
+      COUNT("t3"."active") OVER (
+        PARTITION BY "t3"."grade", "t3"."active", "t3"."_judged"
         ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
-      ) - 1 AS "_occurrence"
+      ) AS "_frequency"
     FROM (
       SELECT
-        "t0"."_row",
-        "t0"."loan_id",
-        "t0"."amount",
-        "t0"."opened",
-        "t0"."seen",
-        "t0"."updated",
-        "t0"."active",
-        "t0"."grade",
-        "t0"."paid",
+        "t2"."_row",
+        "t2"."loan_id",
+        "t2"."amount",
+        "t2"."opened",
+        "t2"."seen",
+        "t2"."updated",
+        "t2"."active",
+        "t2"."grade",
+        "t2"."paid",
         CASE
-          WHEN "t0"."paid" > "t0"."amount"
-          THEN 'paid <= amount'
-          ELSE CAST(NULL AS TEXT)
-        END AS "_reason"
-      FROM "applied" AS "t0"
-    ) AS "t1"
-  ) AS "t2"
-) AS "t3";
+          WHEN (
+            "t2"."_reason" IS NULL
+          ) AND (
+            "t2"."_place" > 0
+          )
+          THEN 'unique(loan_id)'
+          ELSE "t2"."_reason"
+        END AS "_reason",
+        (
+          CASE
+            WHEN (
+              "t2"."_reason" IS NULL
+            ) AND (
+              "t2"."_place" > 0
+            )
+            THEN 'unique(loan_id)'
+            ELSE "t2"."_reason"
+          END IS NULL
+        )
+        AND (
+          "t2"."grade" IS NOT NULL
+        )
+        AND (
+          "t2"."active" IS NOT NULL
+        ) AS "_judged"
+      FROM (
+        SELECT
+          "t1"."_row",
+          "t1"."loan_id",
+          "t1"."amount",
+          "t1"."opened",
+          "t1"."seen",
+          "t1"."updated",
+          "t1"."active",
+          "t1"."grade",
+          "t1"."paid",
+          "t1"."_reason",
+          ROW_NUMBER() OVER (
+            PARTITION BY "t1"."loan_id", "t1"."_reason" IS NULL
+            ORDER BY "t1"."_row" ASC
+            ROWS BETWEEN UNBOUNDED PRECEDING AND UNBOUNDED FOLLOWING
+          ) - 1 AS "_place"
+        FROM (
+          SELECT
+            "t0"."_row",
+            "t0"."loan_id",
+            "t0"."amount",
+            "t0"."opened",
+            "t0"."seen",
+            "t0"."updated",
+            "t0"."active",
+            "t0"."grade",
+            "t0"."paid",
+            CASE
+              WHEN "t0"."paid" > "t0"."amount"
+              THEN 'paid <= amount'
+              ELSE CAST(NULL AS TEXT)
+            END AS "_reason"
+          FROM "applied" AS "t0"
+        ) AS "t1"
+      ) AS "t2"
+    ) AS "t3"
+  ) AS "t4"
+) AS "t5";

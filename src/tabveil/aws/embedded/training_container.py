@@ -21,11 +21,13 @@ from urllib.parse import urlsplit
 from botocore.exceptions import BotoCoreError, ClientError
 
 from tabveil.artifacts import write_json
+from tabveil.aws.embedded.checkpoints import CheckpointFolder
 from tabveil.aws.embedded.context import Context
 from tabveil.container import ROOT_VARIABLE, Folders
 from tabveil.storage import guardian
 
 PASSED_ON = ("PATH", "HOME", "LANG", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV", "OMP_NUM_THREADS")  # no AWS_*: isolated
+COPY_SECONDS = 1.0  # between two looks for new checkpoints
 RUNNING, STOPPING = "InProgress", "Stopping"
 MESSAGES = {
     "Starting": "Preparing the instances for training",
@@ -51,6 +53,7 @@ class JobRequest:
     output_uri: str
     instance_type: str
     max_runtime_seconds: int
+    checkpoint_uri: str | None = None
 
 
 class TrainingContainer:
@@ -62,6 +65,8 @@ class TrainingContainer:
         self._request = request
         self._folder = context.folder / "training" / request.name
         self._ml = Folders(self._folder / "ml")
+        uri = request.checkpoint_uri
+        self._checkpoints = CheckpointFolder(context.s3(), uri, self._ml.checkpoints) if uri else None
         self._lock = threading.Lock()
         self._stop_asked = threading.Event()
         self._guardian: subprocess.Popen[bytes] | None = None
@@ -123,8 +128,11 @@ class TrainingContainer:
         missing = [uri for channel in self._request.channels if (uri := self._download(channel))]
         if missing:
             return "Failed", f"ClientError: Data download failed: No S3 objects found under S3 URL {missing[0]}"
+        if self._checkpoints is not None:
+            self._checkpoints.download()
         self._advance("Training")
         code = self._train()
+        self._copy_checkpoints()
         if self._stop_asked.is_set():
             return "Stopped", ""
         if code is None:
@@ -186,14 +194,21 @@ class TrainingContainer:
             if self._stop_asked.is_set():
                 return None
             self._began = _now()
-            self._guardian = self._launch()
+            running = self._guardian = self._launch()
         deadline = time.monotonic() + self._request.max_runtime_seconds
         try:
-            return self._guardian.wait(deadline - time.monotonic())
-        except subprocess.TimeoutExpired:
-            self._terminate()
-            self._guardian.wait()
+            while (left := deadline - time.monotonic()) > 0:
+                with suppress(subprocess.TimeoutExpired):
+                    return running.wait(min(left, COPY_SECONDS))
+                self._copy_checkpoints()
             return None
+        finally:  # also when its time is up, or its checkpoints cannot be copied
+            self._terminate()
+            running.wait()
+
+    def _copy_checkpoints(self) -> None:
+        if self._checkpoints is not None:
+            self._checkpoints.upload()
 
     def _launch(self) -> subprocess.Popen[bytes]:
         """The container under a guardian, so that it ends with this process."""

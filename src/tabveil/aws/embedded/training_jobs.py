@@ -1,7 +1,8 @@
 """SageMaker training jobs that really train: moto keeps the records, a subprocess of this interpreter is the container.
 
 A job's channels are downloaded below a private `/opt/ml`, ``tabveil train`` runs there without credentials, and what
-it leaves in `model/` becomes model.tar.gz. Stopping sends SIGTERM; a job that runs longer than its limit ends as
+it leaves in `model/` becomes model.tar.gz. What S3 holds of `checkpoints/` is there when it starts, and follows what it
+writes there. Stopping sends SIGTERM; a job that runs longer than its limit ends as
 *Stopped* with the secondary status *MaxRuntimeExceeded*, as on AWS.
 """
 
@@ -22,7 +23,12 @@ FOLDER = "training"  # below the endpoint's own
 DESCRIBED = (
     *("TrainingJobName", "TrainingJobArn", "ModelArtifacts", "HyperParameters", "AlgorithmSpecification", "RoleArn"),
     *("InputDataConfig", "OutputDataConfig", "ResourceConfig", "StoppingCondition", "CreationTime"),
-    *("EnableNetworkIsolation", "EnableInterContainerTrafficEncryption", "EnableManagedSpotTraining"),
+    *(
+        "CheckpointConfig",
+        "EnableNetworkIsolation",
+        "EnableInterContainerTrafficEncryption",
+        "EnableManagedSpotTraining",
+    ),
 )
 
 
@@ -43,7 +49,9 @@ def install(context: Context) -> None:
         @property
         def response_object(self) -> dict[str, Any]:
             described = super().response_object
-            return {name: described[name] for name in DESCRIBED if name in described} | self.container.described()
+            return {
+                name: described[name] for name in DESCRIBED if described.get(name) is not None
+            } | self.container.described()
 
         @property
         def training_job_status(self) -> str:
@@ -70,6 +78,7 @@ def job_request(arguments: dict[str, Any]) -> JobRequest:
         channels=arguments["input_data_config"] or [],
         input_mode=arguments["algorithm_specification"]["TrainingInputMode"],
         output_uri=arguments["output_data_config"]["S3OutputPath"],
+        checkpoint_uri=(arguments["checkpoint_config"] or {}).get("S3Uri"),
         instance_type=resources["InstanceType"],
         max_runtime_seconds=arguments["stopping_condition"].get("MaxRuntimeInSeconds", 86_400),
     )

@@ -22,7 +22,8 @@ from tabveil.synthesizers.tvae.conditional import draw_given, known_cells, requi
 from tabveil.synthesizers.tvae.likelihood import log_likelihood
 from tabveil.synthesizers.tvae.memory import rows_within
 from tabveil.synthesizers.tvae.network import TVAENetwork
-from tabveil.synthesizers.tvae.sampling import draw
+from tabveil.synthesizers.tvae.rules import rules_of
+from tabveil.synthesizers.tvae.sampling import SamplingPlan, draw
 from tabveil.synthesizers.tvae.schedule import planned_steps
 from tabveil.synthesizers.tvae.storage import load_model, save_model
 from tabveil.synthesizers.tvae.tokenizer import Tokenizer, fit_tokenizer, log_shares
@@ -52,7 +53,8 @@ class TVAE(Synthesizer):
             raise TrainingError("there must be a column besides the computed totals, however there is none")
         config, rng = self.config, np.random.default_rng(self.config.seed)
         device = resolve_device(config.device)
-        tokenizer = fit_tokenizer(table, metadata, list(table.columns), config, rng, entities=entities)
+        exact = {name for known in self.combinations for name in known.columns}
+        tokenizer = fit_tokenizer(table, metadata, list(table.columns), config, rng, entities=entities, exact=exact)
         with isolated(config.seed, config.num_threads, device=device):
             with torch.device("cpu"):  # the same first weights on every device
                 network = TVAENetwork(tokenizer, config)
@@ -70,22 +72,21 @@ class TVAE(Synthesizer):
         self._model = (tokenizer, network)
 
     def _sample(self, num_rows: int, seed: int) -> pd.DataFrame:
-        tokenizer, network = self._fitted()
         generator = torch.Generator("cpu").manual_seed(seed)
         with isolated(seed, self.config.num_threads, device=self._device):
-            tokens, places = draw(network, tokenizer, num_rows, generator)
-        return tokenizer.decode(tokens, places)
+            tokens, places = draw(self._plan(), num_rows, generator)
+        return self._fitted()[0].decode(tokens, places)
 
     def _sample_given(
         self, table: pd.DataFrame, given: NDArray[np.bool_], seed: int, *, complete: bool
     ) -> pd.DataFrame:
-        tokenizer, network = self._fitted()
+        tokenizer = self._fitted()[0]
         known = known_cells(tokenizer, table, given, np.random.default_rng(seed), complete=complete)
         if not complete:
             require_learned(tokenizer, known)
         generator = torch.Generator("cpu").manual_seed(seed)
         with isolated(seed, self.config.num_threads, device=self._device):
-            tokens, places = draw_given(network, tokenizer, known, generator)
+            tokens, places = draw_given(self._plan(), known, generator)
         drawn = tokenizer.decode(tokens, places)
         for position, name in enumerate(table.columns):  # exactly as given, also what tokens keep only nearly
             drawn[name] = table[name].where(pd.Series(given[:, position]), drawn[name])
@@ -109,6 +110,11 @@ class TVAE(Synthesizer):
     @property
     def _min_count(self) -> int:
         return self.config.rare_threshold
+
+    def _plan(self) -> SamplingPlan:
+        tokenizer, network = self._fitted()
+        rules = rules_of(tokenizer, self.metadata.modelled_constraints, self.combinations)
+        return SamplingPlan(network, tokenizer, rules)
 
     @property
     def _device(self) -> torch.device:

@@ -18,12 +18,13 @@ from torch import Tensor
 
 from tabveil.errors import SynthesizerError
 from tabveil.synthesizers.tvae.kernel import Kernel, log_density_in_slice
-from tabveil.synthesizers.tvae.network import TVAENetwork
 from tabveil.synthesizers.tvae.numeric import NumericCodec
+from tabveil.synthesizers.tvae.rules import Seen
 from tabveil.synthesizers.tvae.sampling import BATCH_ROWS, Batch, Drawn, SamplingPlan, joined
 from tabveil.synthesizers.tvae.tokenizer import MISSING, Tokenizer
 
 NUM_PARTICLES = 16
+FORBIDDEN = -1e4  # log weight
 
 
 @dataclass(frozen=True)
@@ -96,15 +97,10 @@ def require_learned(tokenizer: Tokenizer, known: Known) -> None:
 
 @torch.inference_mode()
 def draw_given(
-    network: TVAENetwork,
-    tokenizer: Tokenizer,
-    known: Known,
-    generator: torch.Generator,
-    *,
-    num_particles: int = NUM_PARTICLES,
+    plan: SamplingPlan, known: Known, generator: torch.Generator, *, num_particles: int = NUM_PARTICLES
 ) -> Drawn:
     """Rows with the given cells as given."""
-    plan, size = SamplingPlan(network, tokenizer), max(1, BATCH_ROWS // num_particles)
+    size = max(1, BATCH_ROWS // num_particles)
     return joined(
         [
             GivenBatch(plan, known[start : start + size], generator, num_particles=num_particles).run()
@@ -141,27 +137,35 @@ class GivenBatch(Batch):
         if column == self.last_given:
             self._choose_particles()
 
-    def _place(self, column: int, flat: Tensor, kernel: Kernel) -> Tensor:
+    def _place(self, column: int, chosen: Tensor, kernel: Kernel) -> Tensor:
         number = self.plan.columns[column].number
-        drawn = super()._place(column, flat, kernel)
+        drawn = super()._place(column, chosen, kernel)
         return torch.where(self.mask[:, column], self.known_places[:, number], drawn)
 
+    def seen(self, column: int) -> Seen:
+        """Cells that are given are known from the beginning."""
+        drawn, mask, number = super().seen(column), self.mask[:, column], self.plan.columns[column].number
+        tokens = torch.where(mask, self.known_tokens[:, column], drawn.tokens)
+        if number is None or drawn.places is None:
+            return Seen(tokens, None, drawn.known | mask)
+        return Seen(tokens, torch.where(mask, self.known_places[:, number], drawn.places), drawn.known | mask)
+
     def _log_prob(self, column: int, tokens: Tensor, logits: Tensor, kernel: Kernel | None) -> Tensor:
-        """Of the given cells, (num_rows * num_particles,): among the tokens that are sampled, else among all."""
-        allowed = self._allowed(column).expand_as(logits)
-        at = tokens[:, None]
-        sampled = logits.masked_fill(~allowed, -torch.inf)
-        own, total = (torch.where(allowed.gather(1, at)[:, 0], a, b) for a, b in (
-            (sampled.gather(1, at)[:, 0], logits.gather(1, at)[:, 0]),
-            (sampled.logsumexp(1), logits.logsumexp(1)),
-        ))  # fmt: skip
+        """Of the given cells, (num_rows * num_particles,): among the tokens that are sampled, else among all.
+
+        Next to nothing where a rule forbids the cell, given the others of the row.
+        """
+        emitted, at = self._emitted(column), tokens[:, None]
+        rare = ~emitted[tokens][:, None]
+        pool = logits.masked_fill(~(self._open(column, emitted) | rare), -torch.inf)
+        result = (pool.gather(1, at)[:, 0] - pool.logsumexp(1)).clamp(min=FORBIDDEN)
         number = self.plan.columns[column].number
         if kernel is None or number is None:
-            return own - total
+            return result
         network, flat = self.plan.network, tokens + self.plan.layout.offsets[column]
         places, flattened = self.known_places[:, number].float(), Kernel(kernel.middle[:, 0], kernel.sharpness[:, 0])
         inside = log_density_in_slice(network.low, network.high, flat, places, flattened)
-        return own - total + torch.where(network.is_bin[flat], inside, 0.0)
+        return result + torch.where(network.is_bin[flat], inside, 0.0)
 
     def _resample(self) -> None:
         """Redraw the candidates of the rows whose effective number has fallen below half."""
@@ -191,4 +195,4 @@ class GivenBatch(Batch):
         self.inputs, self.tokens, self.places = self.inputs[index], self.tokens[index], self.places[index]
         self.states = [state[index] for state in self.states]
         self.mask, self.known_tokens = self.mask[index], self.known_tokens[index]
-        self.known_places = self.known_places[index]
+        self.known_places, self.num_rows = self.known_places[index], len(index)

@@ -106,12 +106,21 @@ class NumericCodec:
             result[rows] = np.interp(rank, np.linspace(0, 1, len(self.knots)), self.knots)
         return result
 
-    def decode(self, tokens: Ints, places: Floats) -> pd.Series[Any]:
-        """The column in its canonical dtype; spikes exact, the rest rounded to the learned grid."""
+    def rounded(self, tokens: Ints, places: Floats) -> Floats:
+        """Numbers, shape (num_rows,): spikes exact, the rest rounded to the learned grid; NaN when missing."""
         values = self.values(tokens, places)
         loose = self.bin_index[tokens] >= 0
         values[loose] = self.resolution.round(values[loose])
-        return from_floats(values, self.type)
+        return values
+
+    def decode(self, tokens: Ints, places: Floats) -> pd.Series[Any]:
+        """The column in its canonical dtype."""
+        return from_floats(self.rounded(tokens, places), self.type)
+
+    def place_in(self, tokens: Ints, values: Floats) -> Floats:
+        """The place of each value in the slice of the given bin, its nearest end if the value lies beyond it."""
+        within = np.clip(self._rank(values) * self.num_bins - self.bin_index[tokens], 0, 1)
+        return self.low[tokens] + within * (self.high[tokens] - self.low[tokens])
 
     def _nearest_spikes(self, values: Floats) -> Ints:
         spikes = np.flatnonzero(~np.isnan(self.spike_values))
@@ -122,6 +131,8 @@ class NumericCodec:
         return spikes[np.searchsorted(middles, values)]
 
     def _rank(self, values: Floats) -> Floats:
+        if not self.num_bins:
+            return np.zeros(len(values))
         return np.interp(values, self.knots, np.linspace(0, 1, len(self.knots)))
 
     def _dither(self, count: int, rng: np.random.Generator) -> Floats:

@@ -6,6 +6,7 @@ column may see is always a beginning of both, and a slice instead of a copy.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple, cast
 
 import numpy as np
@@ -17,6 +18,8 @@ from torch.nn import functional as F  # noqa: N812
 from tabveil.synthesizers.tvae.features import NUM_FEATURES
 from tabveil.synthesizers.tvae.kernel import Kernel, kernel_parameters, slice_masses, truncated_logistic
 from tabveil.synthesizers.tvae.network import EMBEDDING_DIM, LAYERS, MaskedLinear, TVAENetwork
+from tabveil.synthesizers.tvae.numeric import NumericCodec
+from tabveil.synthesizers.tvae.rules import OrderRule, Rule, Seen
 from tabveil.synthesizers.tvae.tokenizer import MISSING, Tokenizer
 
 BATCH_ROWS = 2048  # rows drawn at once: bounds memory, and fits a processor's cache
@@ -31,13 +34,12 @@ class Drawn(NamedTuple):
 
 
 @torch.inference_mode()
-def draw(network: TVAENetwork, tokenizer: Tokenizer, num_rows: int, generator: torch.Generator) -> Drawn:
+def draw(plan: SamplingPlan, num_rows: int, generator: torch.Generator) -> Drawn:
     """Rows from z ~ N(0, I).
 
     Args:
         generator: on any device; the network may be on another.
     """
-    plan = SamplingPlan(network, tokenizer)
     return joined(
         [Batch(plan, min(BATCH_ROWS, num_rows - start), generator).run() for start in range(0, num_rows, BATCH_ROWS)]
     )
@@ -56,6 +58,8 @@ class _Column(NamedTuple):
         inputs: weights of those units in every layer, one after the other, on these inputs.
         hidden: per layer above the first, weights of those units on the layer below up to them.
         heads: weights of the column's tokens and, of a number, its kernel, on z, 1 and the units up to here.
+        number: place among the numerical columns. edges, widths, low, high: of its slices; empty of a category.
+        emitted: which tokens are ever drawn.
     """
 
     units: slice
@@ -66,13 +70,19 @@ class _Column(NamedTuple):
     number: int | None
     edges: Tensor
     widths: Tensor
+    low: Tensor
+    high: Tensor
     emitted: Tensor
 
 
 class SamplingPlan:
-    """The decoder's weights, masked and put in order once, for any number of batches."""
+    """The decoder's weights, masked and put in order once, for any number of batches.
 
-    def __init__(self, network: TVAENetwork, tokenizer: Tokenizer) -> None:
+    Args:
+        rules: what the rows must keep.
+    """
+
+    def __init__(self, network: TVAENetwork, tokenizer: Tokenizer, rules: Sequence[Rule] = ()) -> None:
         self.network, self.tokenizer, self.layout = network, tokenizer, network.layout
         self.device = network.device
         self.latent_dim = network.decoder.head_latent.in_features
@@ -89,6 +99,7 @@ class SamplingPlan:
         self._hidden = [cast(MaskedLinear, m).masked() for m in decoder.hidden]
         self._heads = torch.cat([_with_bias(decoder.head_latent), decoder.heads.masked()], dim=1)
         self.columns = [self._column(i) for i in range(layout.num_columns)]
+        self.rules = [[rule for rule in rules if i in rule.columns] for i in range(layout.num_columns)]
 
     @property
     def width(self) -> int:
@@ -105,12 +116,14 @@ class SamplingPlan:
         first, last = (int((self.degrees < column + step).sum()) for step in (0, 1))
         units, span = slice(first, last), layout.span(column)
         rows, number = list(range(span.start, span.stop)), None
-        edges = widths = torch.empty(0)
+        edges = widths = low = high = torch.empty(0, device=self.device)
         if column in layout.numeric:
             number = layout.numeric.index(column)
             first_kernel = layout.num_tokens + number
             rows += [first_kernel, first_kernel + len(layout.numeric)]
             edges, widths = (self.network.get_buffer(name)[span] for name in ("edges", "width"))
+            codec = cast(NumericCodec, self.tokenizer.codecs[column])
+            low, high = (torch.from_numpy(edge).to(self.device) for edge in (codec.low, codec.high))
         return _Column(
             units=units,
             num_known=known,
@@ -120,6 +133,8 @@ class SamplingPlan:
             number=number,
             edges=edges,
             widths=widths,
+            low=low,
+            high=high,
             emitted=torch.from_numpy(self.tokenizer.codecs[column].emitted).to(self.device),
         )
 
@@ -142,12 +157,14 @@ class Batch:
         self.states[-1][:, :first] = self.inputs[:, :first]
         self.tokens = torch.zeros(num_rows, layout.num_columns, dtype=torch.int64, device=device)
         self.places = torch.full((num_rows, len(layout.numeric)), 0.5, dtype=torch.float64, device=device)
+        self.num_drawn = 0
 
     def run(self) -> Drawn:
         """Choose every column in turn."""
         for column in range(self.plan.layout.num_columns):
             self._compute_units(column)
             self._choose(column)
+            self.num_drawn = column + 1
         return Drawn(self.tokens.cpu().numpy(), self.places.cpu().numpy())
 
     def _compute_units(self, column: int) -> None:
@@ -180,8 +197,14 @@ class Batch:
             logits[:, 1:] += slice_masses(x, shrink)
         return logits, Kernel(middle, sharpness)
 
-    def _allowed(self, column: int, *, complete: bool = False) -> Tensor:
-        """Tokens that may be drawn, bool of a shape that broadcasts to (num_rows, num_tokens).
+    def seen(self, column: int) -> Seen:
+        """What is known of a column's cells."""
+        number = self.plan.columns[column].number
+        known = torch.full((self.num_rows,), column < self.num_drawn, device=self.plan.device)
+        return Seen(self.tokens[:, column], None if number is None else self.places[:, number], known)
+
+    def _emitted(self, column: int, *, complete: bool = False) -> Tensor:
+        """Tokens that are ever drawn, bool (num_tokens,).
 
         Args:
             complete: missing values are not, if the column has any other.
@@ -192,9 +215,17 @@ class Batch:
             emitted[MISSING] = False
         return emitted
 
+    def _open(self, column: int, emitted: Tensor) -> Tensor:
+        """Tokens that the rules leave open, of `emitted`; all of these where none is left. Broadcasts to the logits."""
+        allowed = emitted[None, :]
+        for rule in self.plan.rules[column]:
+            allowed = allowed & rule.allowed(self, column, len(emitted))
+        return torch.where(allowed.any(dim=1, keepdim=True), allowed, emitted)
+
     def _draw(self, column: int, logits: Tensor, *, complete: bool = False) -> Tensor:
         """Tokens by their probability, from one uniform number per row, int64 (num_rows,)."""
-        logits = logits.masked_fill(~self._allowed(column, complete=complete), -torch.inf)
+        emitted = self._emitted(column, complete=complete)
+        logits = logits.masked_fill(~self._open(column, emitted), -torch.inf)
         shares = torch.softmax(logits, dim=1).cumsum(dim=1)
         level = self._uniform(len(logits), 1).mul_(BELOW_ONE) * shares[:, -1:]
         return torch.searchsorted(shares, level.float(), right=True)[:, 0].clamp_(max=shares.shape[1] - 1)
@@ -205,19 +236,24 @@ class Batch:
         at = weights.num_known + EMBEDDING_DIM
         self.inputs[:, weights.num_known : at] = self.plan.network.decoder.tokens.weight[flat]
         if weights.number is not None and kernel is not None:
-            place = self._place(column, flat, kernel)
+            place = self._place(column, chosen, kernel)
             self.places[:, weights.number] = place
             self.inputs[:, at : at + NUM_FEATURES] = self.plan.network.features(
                 flat[:, None], chosen[:, None] != MISSING, place[:, None], first=weights.number
             )
 
-    def _place(self, column: int, flat: Tensor, kernel: Kernel) -> Tensor:
+    def _place(self, column: int, chosen: Tensor, kernel: Kernel) -> Tensor:
         """Position inside the token's slice, from the kernel cut to it; the middle for spikes and missing values."""
-        network = self.plan.network
-        low, high = network.low[flat].double(), network.high[flat].double()
+        weights, is_bin = self.plan.columns[column], self.plan.network.is_bin[self.plan.layout.span(column)]
+        low, high = weights.low[chosen], weights.high[chosen]
+        for rule in self.plan.rules[column]:
+            if isinstance(rule, OrderRule):
+                limits = rule.limits(self, column, chosen)
+                low, high = torch.maximum(low, limits.low), torch.minimum(high, limits.high)
+        high = torch.maximum(low, high)
         kernel = Kernel(kernel.middle[:, 0].double(), kernel.sharpness[:, 0].double())
-        inside = truncated_logistic(low, high, kernel, self._uniform(len(flat)))
-        return torch.where(network.is_bin[flat], inside, (low + high) / 2)
+        inside = truncated_logistic(low, high, kernel, self._uniform(len(chosen)))
+        return torch.where(is_bin[chosen], inside, (weights.low + weights.high)[chosen] / 2)
 
     def _normal(self, *shape: int) -> Tensor:
         return torch.randn(shape, generator=self.generator, device=self.generator.device).to(self.plan.device)

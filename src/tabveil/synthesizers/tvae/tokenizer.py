@@ -8,7 +8,7 @@ column reads `other`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Union
 
@@ -143,13 +143,22 @@ def fit_tokenizer(
     rng: np.random.Generator,
     *,
     entities: Codes | None = None,
+    exact: Collection[str] = (),
 ) -> Tokenizer:
     """Learn every column of `columns` (generation order) from a canonical table.
 
     Args:
         entities: whose row each is, of shape (num_rows,); None: its own. They, not rows, count as many or few.
+        exact: columns that are categories whatever they hold, because a constraint asks for exact values.
     """
-    return Tokenizer(tuple(_fit_column(table[name], metadata[name], config, rng, entities) for name in columns))
+    codecs: list[Codec] = []
+    for name in columns:
+        column, series = metadata[name], table[name]
+        if name not in exact and learned_as(column) in (SDType.numerical, SDType.datetime):
+            codecs.append(fit_numeric(series, column, config, rng, entities))
+        else:
+            codecs.append(fit_categories(series, column, config, entities))
+    return Tokenizer(tuple(codecs))
 
 
 def log_shares(
@@ -173,14 +182,6 @@ def log_shares(
         shares = np.where(holders < min_count, min_count, counts) / len(table.tokens)
         parts.append(np.log(shares).astype(np.float32))
     return parts
-
-
-def _fit_column(
-    series: pd.Series[Any], column: Column, config: TVAEConfig, rng: np.random.Generator, entities: Codes | None
-) -> Codec:
-    if learned_as(column) in (SDType.numerical, SDType.datetime):
-        return fit_numeric(series, column, config, rng, entities)
-    return fit_categories(series, column, config, entities)
 
 
 def fit_categories(

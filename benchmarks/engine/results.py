@@ -1,0 +1,113 @@
+"""Results as lines of JSON, appended as they come; what is done with the same code and settings is not done again."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tabveil.artifacts import to_json
+from tabveil.provenance import sha256_of, sha256_of_files
+
+from .models import CEILING, FLOOR, KINDS, model_config, peer_script
+from .process import ROOT
+from .tables import Table
+
+RESULTS = "results.jsonl"
+SOURCE, HERE = ROOT / "src" / "tabveil", Path(__file__).parent
+LIBRARIES = {"tvae": ("torch", "numpy"), "sdv": ("sdv", "torch", "numpy")}
+SCORE_LIBRARIES = ("sdmetrics", "scikit-learn", "numpy", "pandas")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One model on one table with one seed.
+
+    Args:
+        settings: NAME=VALUE pairs of the command line.
+        digest: of everything the result depends on.
+    """
+
+    table: str
+    model: str
+    seed: int
+    settings: tuple[str, ...]
+    peer_python: str | None
+    digest: str
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """Keywords of `worker.measure`."""
+        kept = {name: value for name, value in dataclasses.asdict(self).items() if name != "digest"}
+        return kept | {"settings": list(self.settings)}
+
+
+def plan_job(table: Table, model: str, seed: int, settings: Sequence[str], peer_python: str | None) -> Job:
+    """A job and its digest: values of the table, effective settings, code of model and scores, library versions."""
+    facts = {
+        "table": table.digest,
+        "model": model,
+        "seed": seed,
+        "settings": dataclasses.asdict(model_config(model, settings, seed)) if model in KINDS else {},
+        "code": _code(model, peer_python),
+        "libraries": {name: version(name) for name in _libraries(model)},
+    }
+    digest = hashlib.sha256(to_json(facts).encode()).hexdigest()
+    return Job(table.name, model, seed, tuple(settings), peer_python, digest)
+
+
+def _libraries(model: str) -> list[str]:
+    kind = KINDS[model][0].partition("_")[0] if model in KINDS else ""
+    return sorted({*SCORE_LIBRARIES, *LIBRARIES.get(kind, ())})
+
+
+def _code(model: str, peer_python: str | None) -> str:
+    """Digest of the code that the scores come from; a change to our engine leaves the results of others in force."""
+    files = list((SOURCE / "evaluation").glob("*.py"))
+    files += [HERE / name for name in ("models.py", "scores.py", "worker.py", "peers/protocol.py")]
+    if peer_python is not None:
+        files.append(peer_script(model))
+    elif model not in (FLOOR, CEILING):
+        ours = KINDS[model][0] == "tvae"
+        files += (SOURCE / "synthesizers").rglob("*.py") if ours else [SOURCE / "synthesizers" / "sdv.py"]
+    digest = sha256_of_files({path.relative_to(ROOT).as_posix(): path for path in files})
+    return f"{digest} {sha256_of(Path(peer_python))}" if peer_python is not None else digest
+
+
+def read_results(folder: Path) -> dict[str, dict[str, Any]]:
+    """The newest record of each digest; a line that was cut off by an interruption is left out."""
+    path, found = folder / RESULTS, {}
+    if not path.exists():
+        return {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        try:
+            record = json.loads(line)
+            found[record["digest"]] = record
+        except (ValueError, KeyError, TypeError):
+            continue
+    return found
+
+
+def append_result(folder: Path, record: dict[str, Any]) -> None:
+    """One more line, on a line of its own also after one that was cut off."""
+    path = folder / RESULTS
+    cut_off = path.exists() and path.stat().st_size and not path.read_bytes().endswith(b"\n")
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(("\n" if cut_off else "") + json.dumps(record, sort_keys=True) + "\n")
+
+
+def record_of(job: Job, **outcome: Any) -> dict[str, Any]:
+    """A line of the results: the job, and `measures`, `rows` and `columns`, or `error`."""
+    return {
+        "digest": job.digest,
+        "table": job.table,
+        "model": job.model,
+        "seed": job.seed,
+        "settings": list(job.settings),
+        **outcome,
+    }

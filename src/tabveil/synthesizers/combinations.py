@@ -1,0 +1,99 @@
+"""Combinations of values that a table may hold, where a constraint says so; each shown by enough people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from tabveil.constraints import ConstraintKind, ConstraintSpec
+from tabveil.entities import Codes, entities_per_group
+from tabveil.errors import TrainingError
+from tabveil.schema import Metadata, canonical
+
+COMBINED = (ConstraintKind.fixed_combinations, ConstraintKind.functional_dependency, ConstraintKind.one_hot)
+
+
+@dataclass(frozen=True)
+class KnownCombinations:
+    """The rows that `columns` may form together.
+
+    Attributes:
+        label: of the constraint.
+        allowed: canonical frame of distinct rows, each of which at least k people have.
+    """
+
+    label: str
+    columns: tuple[str, ...]
+    allowed: pd.DataFrame
+
+    def broken(self, table: pd.DataFrame) -> NDArray[np.bool_]:
+        """Rows of a canonical frame whose combination is not allowed, bool (num_rows,)."""
+        known, asked = (_keys(frame[list(self.columns)]) for frame in (self.allowed, table))
+        return np.asarray(~np.isin(asked, known))
+
+    def to_record(self) -> dict[str, Any]:
+        """For JSON: missing values are null, instants microseconds since 1970."""
+        records = [[_plain(value) for value in row] for row in self.allowed.itertuples(index=False)]
+        return {"label": self.label, "columns": list(self.columns), "allowed": records}
+
+    @classmethod
+    def from_record(cls, record: dict[str, Any], metadata: Metadata) -> KnownCombinations:
+        """Inverse of `to_record`."""
+        columns = tuple(record["columns"])
+        values = {
+            name: pd.Series([row[i] for row in record["allowed"]], dtype="object") for i, name in enumerate(columns)
+        }
+        for name, series in values.items():
+            if pd.api.types.is_datetime64_any_dtype(canonical(pd.DataFrame({name: series[:0]}), metadata)[name].dtype):
+                values[name] = pd.Series(pd.to_datetime(series, unit="us")).astype("datetime64[us]")
+        return cls(record["label"], columns, canonical(pd.DataFrame(values), metadata))
+
+
+def find_combinations(
+    table: pd.DataFrame, metadata: Metadata, entities: Codes | None, min_count: int
+) -> tuple[KnownCombinations, ...]:
+    """What the constraints of `COMBINED` kinds on modelled columns allow.
+
+    Args:
+        table: canonical training rows. entities: whose row each is; None: its own.
+        min_count: k; a combination of fewer people is not kept.
+
+    Raises:
+        TrainingError: no combination is shared by k people.
+    """
+    constraints = [c for c in metadata.modelled_constraints if c.kind in COMBINED]
+    return tuple(_combinations(constraint, table, entities, min_count) for constraint in constraints)
+
+
+def _combinations(
+    constraint: ConstraintSpec, table: pd.DataFrame, entities: Codes | None, min_count: int
+) -> KnownCombinations:
+    rows = table[constraint.used_columns]
+    groups = pd.factorize(_keys(rows))[0].astype(np.int64)
+    first = pd.Series(np.arange(len(rows))).groupby(groups).first().to_numpy()
+    shared = entities_per_group(groups, len(first), entities) >= min_count
+    whole = ~constraint.broken(rows)[first]
+    if not (shared & whole).any():
+        raise TrainingError(
+            f"the constraint {constraint.label} must have a combination that {min_count} people share, however there "
+            "is none: generalise a column, or drop the constraint"
+        )
+    allowed = rows.iloc[first[shared & whole]].reset_index(drop=True)
+    return KnownCombinations(constraint.label, tuple(constraint.used_columns), allowed)
+
+
+def _keys(rows: pd.DataFrame) -> NDArray[np.uint64]:
+    """One number per row, equal for equal rows, missing values included."""
+    return np.asarray(pd.util.hash_pandas_object(rows, index=False), dtype=np.uint64)
+
+
+def _plain(value: Any) -> Any:
+    if pd.isna(value):
+        return None
+    if isinstance(value, pd.Timestamp):
+        return int(np.datetime64(value, "us").astype(np.int64))
+    return value.item() if isinstance(value, np.generic) else value
