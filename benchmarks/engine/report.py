@@ -34,6 +34,7 @@ COLUMNS = {
     "sample_wall_seconds": ("sample wall s", 2),
     "steps": ("steps", 0),
 }
+PANELS_A_ROW = 3
 NOTES = """\
 Mean over seeds ± their standard deviation. `independent` (every column shuffled on its own) is the floor, `holdout`
 (real rows that no model has seen) the ceiling. Quality, shapes, trends: sdmetrics' stock QualityReport against the
@@ -43,8 +44,8 @@ trees fitted on synthetic or on real rows, scored on the holdout (AUC; R2 where 
 TSTR. DCR share: nearer to a training row than to one of as many holdout rows; 0.5 = no sign of copying. Of all rows:
 the same among all training and holdout rows, set right for their numbers; it also sees copies of training rows that
 the cut to the holdout's size leaves out. Membership: AUC of the model's own likelihood at telling training rows from
-holdout rows; 0.5 = it cannot. CPU seconds are those of all threads. Peak: resident memory of the process up to the end
-of the fit, libraries and table included. Steps: epochs for SDV.
+holdout rows; 0.5 = it cannot. CPU seconds are those of all threads and child processes. Peak: resident memory of the
+main process up to the end of the fit, libraries and table included. Steps: epochs for SDV.
 """
 
 
@@ -149,20 +150,26 @@ def _plot(path: Path, rows: Sequence[dict[str, Any]]) -> None:
 
     mpl.use("Agg")
     from matplotlib import pyplot as plt
+    from matplotlib.ticker import LogFormatter
 
     tables = list(dict.fromkeys(row["table"] for row in rows))
     models = list(dict.fromkeys(row["model"] for row in rows if row["model"] not in (FLOOR, CEILING)))
     colours = {model: f"C{i}" for i, model in enumerate(models)} | {FLOOR: "0.6", CEILING: "0"}
-    figure, axes = plt.subplots(
-        1, len(tables), figsize=(4.5 * len(tables) + 1.5, 4), squeeze=False, layout="constrained"
-    )
-    for panel, table in zip(axes[0], tables, strict=True):
+    width, height = min(len(tables), PANELS_A_ROW), -(-len(tables) // PANELS_A_ROW)
+    size = (4.2 * width + 1.6, 3.6 * height)
+    figure, axes = plt.subplots(height, width, figsize=size, squeeze=False, layout="constrained")
+    for panel in axes.flat[len(tables) :]:
+        panel.set_visible(False)
+    for panel, table in zip(axes.flat, tables, strict=False):
         for row in (row for row in rows if row["table"] == table and "quality" in row["measures"]):
             _draw(panel, row, colours[row["model"]])
         panel.set(title=table, xlabel="CPU seconds of the fit", xscale="log")
         panel.grid(alpha=0.3)
-    axes[0][0].set_ylabel("stock QualityReport")
-    marks = {label: mark for panel in axes[0] for mark, label in zip(*panel.get_legend_handles_labels(), strict=True)}
+        panel.xaxis.set_major_formatter("{x:g}")
+        panel.xaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5)))
+    for row_of_panels in axes:
+        row_of_panels[0].set_ylabel("stock QualityReport")
+    marks = {label: mark for panel in axes.flat for mark, label in zip(*panel.get_legend_handles_labels(), strict=True)}
     figure.legend(marks.values(), marks.keys(), loc="outside right upper", fontsize="small")
     figure.savefig(path, dpi=130)
     plt.close(figure)

@@ -30,7 +30,8 @@ class Job:
 
     Args:
         settings: NAME=VALUE pairs of the command line.
-        digest: of everything the result depends on.
+        code: digest of the code of model and scores.
+        digest: of everything the result depends on, the code included.
     """
 
     table: str
@@ -38,27 +39,34 @@ class Job:
     seed: int
     settings: tuple[str, ...]
     peer_python: str | None
+    code: str
     digest: str
 
     @property
     def arguments(self) -> dict[str, Any]:
         """Keywords of `worker.measure`."""
-        kept = {name: value for name, value in dataclasses.asdict(self).items() if name != "digest"}
+        kept = {name: value for name, value in dataclasses.asdict(self).items() if name not in ("code", "digest")}
         return kept | {"settings": list(self.settings)}
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the code is still what it was when the job was planned."""
+        return _code(self.model, self.peer_python) == self.code
 
 
 def plan_job(table: Table, model: str, seed: int, settings: Sequence[str], peer_python: str | None) -> Job:
     """A job and its digest: values of the table, effective settings, code of model and scores, library versions."""
+    code = _code(model, peer_python)
     facts = {
         "table": table.digest,
         "model": model,
         "seed": seed,
         "settings": dataclasses.asdict(model_config(model, settings, seed)) if model in KINDS else {},
-        "code": _code(model, peer_python),
+        "code": code,
         "libraries": {name: version(name) for name in _libraries(model)},
     }
     digest = hashlib.sha256(to_json(facts).encode()).hexdigest()
-    return Job(table.name, model, seed, tuple(settings), peer_python, digest)
+    return Job(table.name, model, seed, tuple(settings), peer_python, code, digest)
 
 
 def _libraries(model: str) -> list[str]:

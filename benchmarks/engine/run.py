@@ -17,7 +17,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -97,20 +97,25 @@ def plan(asked: argparse.Namespace) -> list[Job]:
     return jobs
 
 
-def run(jobs: Sequence[Job], out: Path) -> list[dict[str, object]]:
+def run(jobs: Sequence[Job], out: Path) -> list[dict[str, Any]]:
     """The record of every job; those that were done before are read, those that failed are tried again."""
     known = read_results(out)
     left = [job for job in jobs if "measures" not in known.get(job.digest, {})]
     with progress(len(left)) as advance:
         for job in left:
             with advance(f"{job.table}, {job.model}, seed {job.seed}"):
-                try:
-                    outcome = run_isolated("benchmarks.engine.worker:measure", job.arguments)
-                except FailedError as err:
-                    outcome = {"error": str(err)}
-            known[job.digest] = record_of(job, **outcome)
+                known[job.digest] = record_of(job, **attempt(job))
             append_result(out, known[job.digest])
     return [known[job.digest] for job in jobs]
+
+
+def attempt(job: Job) -> dict[str, Any]:
+    """`measures`, `rows` and `columns`; or `error`, also where the figures would be those of code not planned."""
+    try:
+        outcome = run_isolated("benchmarks.engine.worker:measure", job.arguments) if job.is_current else {}
+    except FailedError as err:
+        outcome = {"error": str(err)}
+    return outcome if job.is_current else {"error": "the code changed during the benchmark: start it again"}
 
 
 @contextmanager

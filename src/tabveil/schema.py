@@ -342,7 +342,7 @@ def canonical(table: pd.DataFrame, metadata: Metadata) -> pd.DataFrame:
                 columns[name] = series.astype("object").mask(series.isna(), None)
             else:
                 columns[name] = series.astype(PANDAS_DTYPE[kind])  # type: ignore[call-overload]
-        except (TypeError, ValueError) as err:
+        except (TypeError, ValueError, OverflowError) as err:
             raise SchemaError(
                 f"column '{name}' must hold {kind.value} values, however its dtype is {series.dtype}"
             ) from err

@@ -32,6 +32,7 @@ from tabveil.aws.sagemaker import train_on_sagemaker
 from tabveil.config import EnvironmentConfig, SageMakerConfig, SDVConfig, TVAEConfig
 from tabveil.errors import CloudError, ConfigError, CostError, ModelFileError, ObjectNotFoundError, StorageError
 from tabveil.provenance import sha256_of
+from tabveil.synthesizers.model_folder import FORMAT_VERSION
 
 JOB = "tabveil-loans-20261124-110203-1f2e3d"
 ROLE = "arn:aws:iam::123456789012:role/tabveil-sagemaker"
@@ -44,7 +45,7 @@ WEIGHTS_SHA256 = hashlib.sha256(b"weights").hexdigest()
 UNSHAREABLE = json.dumps(
     {
         "format": "tabveil-synthesizer",
-        "version": 1,
+        "version": FORMAT_VERSION,
         "kind": "sdv_tvae",
         "files": {"weights.safetensors": WEIGHTS_SHA256},
     }
@@ -130,7 +131,7 @@ def archive(tmp_path: Path) -> Callable[..., bytes]:
     def make(config: TVAEConfig = CONFIG, **changes: bytes) -> bytes:
         folder = tmp_path / "trained"
         write_text(folder / "weights.safetensors", "weights")
-        manifest = {"format": "tabveil-synthesizer", "version": 1, "kind": config.name, "shareable": True}
+        manifest = {"format": "tabveil-synthesizer", "version": FORMAT_VERSION, "kind": config.name, "shareable": True}
         checksums = {"weights.safetensors": sha256_of(folder / "weights.safetensors")}
         write_json(folder / "synthesizer.json", manifest | {"files": checksums, "config": dataclasses.asdict(config)})
         for name, content in changes.items():

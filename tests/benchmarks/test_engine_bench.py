@@ -99,6 +99,17 @@ def test_failed_model_becomes_a_row_and_is_tried_again(bench, data, tmp_path, mo
     assert "failed" not in capsys.readouterr().out
 
 
+def test_code_that_changes_during_a_run_gives_no_figures(bench, data, tmp_path, monkeypatch, capsys):
+    results, code = bench("results"), iter(["planned", "planned", "changed"])
+    monkeypatch.setattr(results, "_code", lambda *_: next(code))
+    monkeypatch.setattr(
+        bench("run"), "run_isolated", lambda *_: {"measures": {"quality": 1.0}, "rows": 1, "columns": 1}
+    )
+    bench("run").main(["--models", "holdout", "--seeds", "0", "--out", str(tmp_path / "out")])
+    assert "the code changed during the benchmark" in capsys.readouterr().out
+    assert "measures" not in (tmp_path / "out" / "results.jsonl").read_text()
+
+
 def test_other_settings_values_or_code_are_other_jobs(bench, data, monkeypatch):
     results, table = bench("results"), bench("tables").load_table("tiny")
 

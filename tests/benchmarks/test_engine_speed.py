@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import subprocess
 import sys
 
 import numpy as np
@@ -106,6 +107,16 @@ def test_step_seconds_leave_out_what_comes_before_the_first_record(bench):
     per_step = bench("speed_parts")._per_step
     assert per_step([(50, 8.0), (100, 9.0), (150, 10.0)], 0.0) == {"steps": 150, "step_seconds": pytest.approx(0.02)}
     assert per_step([(40, 8.0)], 0.0) == {"steps": 40, "step_seconds": pytest.approx(0.2)}
+
+
+def test_cpu_seconds_count_children_that_still_run(bench):
+    cost, spin = {}, "import time\nwhile time.process_time() < 0.4: pass\nprint('done', flush=True)\ninput()"
+    with bench("peers.protocol").stopwatch("fit", cost):
+        child = subprocess.Popen([sys.executable, "-c", spin], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert child.stdout.readline() == b"done\n"
+    child.communicate(b"\n")
+    assert cost["fit_cpu_seconds"] >= 0.35
+    assert cost["fit_peak_mb"] > 10
 
 
 def test_wider_and_longer_tables_keep_each_columns_values(bench, table):

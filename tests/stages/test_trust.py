@@ -19,6 +19,7 @@ from tabveil.stages.app import compose_config
 from tabveil.stages.evaluate import judged
 from tabveil.stages.inputs import load_digests, load_metadata, require_scanned
 from tabveil.stages.publish import publishable, require_passed
+from tabveil.synthesizers.model_folder import FORMAT, FORMAT_VERSION
 
 CHECK = {"name": "quality/overall", "measured": 0.95, "operator": ">=", "asked": 0.9, "passed": True, "hint": ""}
 MEASURES = {
@@ -69,7 +70,7 @@ def artifacts(tmp_path: Path, config: Config) -> Artifacts:
 def manifest(artifacts: Artifacts, *, shareable: bool, kind: str = "tvae") -> dict:
     weights = artifacts.model / "weights.safetensors"
     files = {weights.name: sha256_of(weights)}
-    return {"format": "tabveil-synthesizer", "version": 1, "kind": kind, "files": files, "shareable": shareable}
+    return {"format": FORMAT, "version": FORMAT_VERSION, "kind": kind, "files": files, "shareable": shareable}
 
 
 def test_scanned_tables_and_judged_results_are_accepted(artifacts: Artifacts, config: Config):

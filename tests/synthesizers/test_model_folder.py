@@ -14,7 +14,7 @@ from tabveil.config import SynthesizerConfig
 from tabveil.errors import ConfigError, ModelFileError
 from tabveil.provenance import sha256_of
 from tabveil.synthesizers import create_synthesizer, is_shareable, load_synthesizer
-from tabveil.synthesizers.model_folder import MANIFEST
+from tabveil.synthesizers.model_folder import FORMAT_VERSION, MANIFEST
 from tabveil.synthesizers.tvae import TVAE
 
 FILES = ["loss.csv", "metadata.json", "tokenizer.json", "weights.safetensors"]
@@ -46,7 +46,7 @@ def resign(folder):
 def test_the_folder_describes_itself(model):
     assert sorted(p.name for p in model.iterdir()) == sorted([*FILES, MANIFEST])
     manifest = json.loads((model / MANIFEST).read_text())
-    assert (manifest["kind"], manifest["version"]) == ("tvae", 1)
+    assert (manifest["kind"], manifest["version"]) == ("tvae", FORMAT_VERSION)
     for name in (MANIFEST, "metadata.json", "tokenizer.json"):
         assert (model / name).read_text().endswith("}\n")
 
@@ -82,7 +82,8 @@ def test_weights_of_another_model_are_refused(model):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": 99}, "version <= 1, however: 99: upgrade"),
+        ({"version": 99}, "version 2, however: 99: upgrade"),
+        ({"version": 1}, "version 2, however: 1: train again"),
         ({"format": "pickle"}, "written by something else"),
         ({"kind": "gan"}, "one of the kinds"),
         ({"kind": None}, "must name the model's kind"),

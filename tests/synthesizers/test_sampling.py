@@ -39,9 +39,9 @@ class Dice(Synthesizer):
 
 @pytest.fixture
 def dice(make_metadata):
-    def build(*constraints, sides=100):
+    def build(*constraints, sides=100, frame=None):
         synthesizer = Dice(sides)
-        frame = pd.DataFrame({"a": range(20), "b": range(20)})
+        frame = pd.DataFrame({"a": range(20), "b": range(20)}) if frame is None else frame
         synthesizer.fit(frame, make_metadata({"a": ColumnType.integer, "b": ColumnType.integer}, *constraints))
         return synthesizer
 
@@ -69,9 +69,28 @@ def test_every_row_holds_the_constraint_and_the_counts_add_up(dice):
 
 def test_exactly_one_column_of_a_one_hot_group_is_1(dice):
     spec = ConstraintSpec(kind=ConstraintKind.one_hot, columns=["a", "b"])
-    table = pd.concat(sample_chunks(dice(spec, sides=2), 200, 1, 50))
+    real = pd.DataFrame({"a": [0, 1] * 10, "b": [1, 0] * 10})
+    counts = SampleCounts()
+    table = pd.concat(sample_chunks(dice(spec, sides=2, frame=real), 200, 1, 50, counts=counts))
     assert (table["a"] + table["b"] == 1).all()
     assert set(table["a"]) == {0, 1}
+    assert counts.rejected_by == {spec.label: counts.rejected}
+    assert 0.4 < counts.rejected_fraction < 0.6
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        ConstraintSpec(kind=ConstraintKind.fixed_combinations, columns=["a", "b"]),
+        ConstraintSpec(kind=ConstraintKind.functional_dependency, columns=["a"], dependent="b"),
+    ],
+)
+def test_only_combinations_that_8_rows_of_the_training_table_show_are_kept(dice, spec):
+    shown = [(0, 2), (1, 0), (2, 1)]
+    real = pd.DataFrame([pair for pair in shown for _ in range(8)] + [(3, 3)] * 7, columns=["a", "b"])
+    model = dice(spec, sides=4, frame=real)
+    table = pd.concat(sample_chunks(model, 200, 1, 50, max_rejected_fraction=0.99))
+    assert set(zip(table["a"], table["b"], strict=True)) == set(shown)
 
 
 def test_without_constraints_nothing_is_drawn_in_vain(dice):

@@ -29,7 +29,8 @@ class SynthesizerConfig:
         return 0
 
 
-PRESET_STEPS = {"fast": 300, "balanced": 800, "best": 2400}
+PRESET_STEPS = {"fast": 400, "balanced": 1500, "best": 3600}
+MAX_WEIGHT_DECAY = 5.0
 
 
 @dataclass
@@ -43,7 +44,7 @@ class TVAEConfig(SynthesizerConfig):
     max_steps: int = 0  # instead of the preset's; 0: as the preset says
     max_seconds: float = 0.0  # of training; the schedule cools down in this time. 0: no limit
     max_memory_mb: int = 0  # of training, beyond the table and the libraries: fewer rows are read. 0: no limit
-    full_budget_rows: int = 20_000  # smaller tables get the step budget * sqrt(rows / full_budget_rows) steps
+    full_budget_rows: int = 20_000  # smaller tables get step budget * sqrt(rows / full_budget_rows) steps
     batch_size: int = 512
     learning_rate: float = 4e-3
     beta: float = 1.0  # weight of the KL term
@@ -51,18 +52,18 @@ class TVAEConfig(SynthesizerConfig):
     latent_dim: int = 32
     encoder_dim: int = 256
     decoder_dim: int = 256
-    dropout: float = 0.25
-    weight_decay: float = 1.0  # on the autoregressive matrices
+    dropout: float = 0.1
+    weight_decay: float = 2.5  # on the autoregressive matrices, of a table of full_budget_rows; see weight_decay_at
     ema_decay: float = 0.99
     validation_fraction: float = 0.1
     patience: int = 6  # validation checks without improvement before training stops
     validate_every: int = 50  # steps
     max_bins: int = 64
-    min_bin_rows: int = 50
+    min_bin_rows: int = 300
     spike_fraction: float = 0.004
     min_spike_rows: int = 10
     rare_threshold: int = 8  # k: a category of fewer entities never leaves the tokeniser; extremes cut at the k-th one
-    max_categories: int = 1000
+    max_categories: int = 5000
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -91,6 +92,13 @@ class TVAEConfig(SynthesizerConfig):
     def step_budget(self) -> int:
         """Most training steps: `max_steps`, or the preset's."""
         return self.max_steps or PRESET_STEPS[self.preset]
+
+    def weight_decay_at(self, num_rows: int) -> float:
+        """Weight decay for a table of so many rows: the fewer rows, the more, at most `MAX_WEIGHT_DECAY`.
+
+        It acts as a prior does, whose weight beside the mean loss of a row falls with their number.
+        """
+        return min(self.weight_decay * self.full_budget_rows / num_rows, max(self.weight_decay, MAX_WEIGHT_DECAY))
 
 
 @dataclass

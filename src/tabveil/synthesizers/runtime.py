@@ -89,4 +89,4 @@ def _fill_memory() -> bool:
 
 def _flushes_denormals() -> bool:
     """Whether this thread treats numbers below 1.2e-38 as zero (torch can set the mode but not tell it)."""
-    return float(torch.tensor(1e-38) * 0.01) == 0.0
+    return float(torch.tensor(1e-38, device="cpu") * 0.01) == 0.0

@@ -58,7 +58,7 @@ class TVAE(Synthesizer):
         with isolated(config.seed, config.num_threads, device=device):
             with torch.device("cpu"):  # the same first weights on every device
                 network = TVAENetwork(tokenizer, config)
-            table, entities = _fitting(table, entities, rows_within(network, config, len(table)), rng)
+            table, entities = _fitting(table, entities, rows_within(network, config, table), rng)
             encoded = tokenizer.encode(table, rng)
             network.start_at(log_shares(tokenizer, encoded, config.rare_threshold, entities))
             with training_progress(planned_steps(len(table), config), watch.progress) as advance:

@@ -16,7 +16,7 @@ from tabveil.entities import Codes, entities_per_group, num_entities
 
 KNOT_ROWS = 5  # entities averaged in one knot, or `rare_threshold` if that is more
 ROWS_PER_KNOT = 10  # training values between two knots
-MAX_KNOTS_PER_BIN = 8
+MAX_KNOTS_PER_BIN = 16
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

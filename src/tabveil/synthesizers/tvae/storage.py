@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -38,7 +39,8 @@ def load_model(folder: Path, config: TVAEConfig) -> tuple[Tokenizer, TVAENetwork
     try:
         records = read_json(folder / TOKENIZER, "train")["columns"]
         tokenizer = Tokenizer(tuple(_codec(record) for record in records))
-        network = TVAENetwork(tokenizer, config)
+        with torch.device("cpu"):
+            network = TVAENetwork(tokenizer, config)
         network.load_state_dict(load_file(folder / WEIGHTS))
     except (ArtifactError, SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as err:
         raise ModelFileError(f"{folder} is not a complete TVAE ({type(err).__name__}): train again") from err

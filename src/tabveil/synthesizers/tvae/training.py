@@ -126,7 +126,10 @@ class _Run:
         self.train_rows, self.validation_rows = rows[train_index], rows[validation_index]
         self.averaged = copy.deepcopy(network).requires_grad_(False).eval()
         self.optimizer = torch.optim.AdamW(
-            parameter_groups(network, config.weight_decay), lr=config.learning_rate, betas=BETAS, fused=True
+            parameter_groups(network, config.weight_decay_at(len(rows))),
+            lr=config.learning_rate,
+            betas=BETAS,
+            fused=True,
         )
         self.batches = Batches(len(self.train_rows), config.batch_size, rng)
         self.records: list[LossRecord] = []
