@@ -59,7 +59,7 @@ class TVAEConfig(SynthesizerConfig):
     patience: int = 6  # validation checks without improvement before training stops
     validate_every: int = 50  # steps
     max_bins: int = 64
-    min_bin_rows: int = 300
+    min_bin_rows: int = 400
     spike_fraction: float = 0.004
     min_spike_rows: int = 10
     rare_threshold: int = 8  # k: a category of fewer entities never leaves the tokeniser; extremes cut at the k-th one

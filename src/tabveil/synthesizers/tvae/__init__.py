@@ -54,7 +54,8 @@ class TVAE(Synthesizer):
         config, rng = self.config, np.random.default_rng(self.config.seed)
         device = resolve_device(config.device)
         exact = {name for known in self.combinations for name in known.columns}
-        tokenizer = fit_tokenizer(table, metadata, list(table.columns), config, rng, entities=entities, exact=exact)
+        order = _generation_order(list(table.columns), metadata.target)
+        tokenizer = fit_tokenizer(table, metadata, order, config, rng, entities=entities, exact=exact)
         with isolated(config.seed, config.num_threads, device=device):
             with torch.device("cpu"):  # the same first weights on every device
                 network = TVAENetwork(tokenizer, config)
@@ -111,6 +112,7 @@ class TVAE(Synthesizer):
     def _min_count(self) -> int:
         return self.config.rare_threshold
 
+    @torch.no_grad()
     def _plan(self) -> SamplingPlan:
         tokenizer, network = self._fitted()
         rules = rules_of(tokenizer, self.metadata.modelled_constraints, self.combinations)
@@ -124,6 +126,11 @@ class TVAE(Synthesizer):
         if self._model is None:
             raise NotFittedError("the TVAE must be fitted or loaded first: call fit()")
         return self._model
+
+
+def _generation_order(columns: list[str], target: str | None) -> list[str]:
+    """The table's order, but the target last: what predicts it is then learned as such, from every other column."""
+    return sorted(columns, key=lambda name: name == target)
 
 
 def _fitting(
