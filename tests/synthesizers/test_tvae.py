@@ -216,7 +216,7 @@ def test_the_progress_bar_shows_steps_and_loss_only_when_asked():
         assert ("loss 1.25, validation 2.50" in output.getvalue()) == enabled
 
 
-@pytest.mark.parametrize(("preset", "max_steps", "budget"), [("fast", 0, 300), ("best", 0, 2400), ("best", 7, 7)])
+@pytest.mark.parametrize(("preset", "max_steps", "budget"), [("fast", 0, 400), ("best", 0, 3600), ("best", 7, 7)])
 def test_the_preset_is_a_step_budget_unless_one_is_given(preset, max_steps, budget):
     config = TVAEConfig(preset=preset, max_steps=max_steps)
     assert planned_steps(config.full_budget_rows, config) == budget
