@@ -52,7 +52,7 @@ class TVAEConfig(SynthesizerConfig):
     latent_dim: int = 32
     encoder_dim: int = 256
     decoder_dim: int = 256
-    dropout: float = 0.1
+    dropout: float = 0.2
     weight_decay: float = 2.5  # on the autoregressive matrices, of a table of full_budget_rows; see weight_decay_at
     ema_decay: float = 0.99
     validation_fraction: float = 0.1
