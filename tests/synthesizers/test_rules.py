@@ -191,3 +191,20 @@ def test_numbers_on_different_grids_keep_their_order(make_metadata, quick, stric
     sampled = synthesizer.sample(5000, seed=0)
     assert not constraint.broken(sampled).any()
     assert sampled["low"].nunique() > 100
+
+
+@settings(max_examples=8, deadline=None)
+@given(order=st.permutations(["a", "b", "c", "d"]))
+def test_a_chain_of_orders_holds_whichever_column_is_drawn_last(make_metadata, quick, order):
+    rng = np.random.default_rng(0)
+    values = np.cumsum(rng.integers(1, 50, (300, 4)), axis=1)
+    table = pd.DataFrame(values, columns=list("abcd"))[order]
+    chain = [
+        ConstraintSpec(kind=ConstraintKind.inequality, low=low, high=high, strict=low == "c")
+        for low, high in ("ab", "cd", "bc")
+    ]
+    metadata = make_metadata(dict.fromkeys(order, ColumnType.integer), *chain)
+    synthesizer = create_synthesizer(quick(max_steps=20))
+    synthesizer.fit(canonical(table, metadata), metadata)
+    sampled = synthesizer.sample(2000, seed=0)
+    assert not any(constraint.broken(sampled).any() for constraint in chain)

@@ -6,6 +6,7 @@ for it. Where nothing is left open nothing is restricted; such a row breaks the 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol, Union
@@ -131,18 +132,35 @@ def rules_of(
     """The rules of the constraints whose columns are tokens of a suitable kind; the others stay with rejection."""
     names = tokenizer.names
     rules: list[Rule] = []
-    for constraint in constraints:
-        for low, high in constraint.ordered_pairs() if constraint.orders else ():
-            if low in names and high in names:
-                columns = (names.index(low), names.index(high))
-                codecs = tuple(tokenizer.codecs[column] for column in columns)
-                if isinstance(codecs[0], NumericCodec) and isinstance(codecs[1], NumericCodec):
-                    rules.append(OrderRule(columns, (codecs[0], codecs[1]), strict=constraint.strict))
+    for (low, high), strict in _implied_orders(constraints).items():
+        if low in names and high in names:
+            columns = (names.index(low), names.index(high))
+            codecs = tuple(tokenizer.codecs[column] for column in columns)
+            if isinstance(codecs[0], NumericCodec) and isinstance(codecs[1], NumericCodec):
+                rules.append(OrderRule(columns, (codecs[0], codecs[1]), strict=strict))
     for known in combinations:
         rule = _combination_rule(tokenizer, known)
         if rule is not None:
             rules.append(rule)
     return tuple(rules)
+
+
+def _implied_orders(constraints: Sequence[ConstraintSpec]) -> dict[tuple[str, str], bool]:
+    """(smaller, larger) columns of all orders, and whether strictly; a <= b and b < c make a < c.
+
+    Without the implied ones a column drawn last could find its neighbours crossed.
+    """
+    orders: dict[tuple[str, str], bool] = {}
+    for constraint in constraints:
+        for pair in constraint.ordered_pairs() if constraint.orders else ():
+            orders[pair] = orders.get(pair, False) or constraint.strict
+    for middle in dict.fromkeys(name for pair in list(orders) for name in pair):
+        below = [(low, strict) for (low, high), strict in orders.items() if high == middle]
+        above = [(high, strict) for (low, high), strict in orders.items() if low == middle]
+        for (low, one), (high, other) in itertools.product(below, above):
+            if low != high:
+                orders[low, high] = orders.get((low, high), False) or one or other
+    return orders
 
 
 def _combination_rule(tokenizer: Tokenizer, known: KnownCombinations) -> CombinationRule | None:
