@@ -202,6 +202,14 @@ def test_the_split_covers_every_row_once():
     assert len(validation) == 10
 
 
+def test_a_large_table_is_validated_on_some_ten_thousand_rows():
+    people = np.repeat(np.arange(100_000), 3)
+    for entities in (None, people):
+        train, validation = split_rows(300_000, 0.1, np.random.default_rng(0), entities)
+        assert len(train) + len(validation) == 300_000
+        assert abs(len(validation) - 10_000) <= 3
+
+
 def test_batches_visit_every_row_before_repeating():
     source = Batches(10, 5, np.random.default_rng(0))
     assert sorted(torch.cat([next(source), next(source)]).tolist()) == list(range(10))

@@ -16,6 +16,7 @@ from tabveil.entities import Codes
 WARMUP_FRACTION = 0.15  # of the training until the learning rate peaks
 START_DIVISOR, END_DIVISOR = 25.0, 250_000.0  # of the peak, where the learning rate starts and ends
 MIN_STEPS = 100
+MAX_VALIDATION_ROWS = 10_000  # enough to compare losses by; more would take longer than the training
 
 
 def planned_steps(num_rows: int, config: TVAEConfig) -> int:
@@ -32,8 +33,9 @@ def split_rows(
 ) -> tuple[Tensor, Tensor]:
     """Indices of the training and of the validation rows, at least one each, whole entities on one side.
 
-    Rows of a known person would not show that people are being memorised.
+    Rows of a known person would not show that people are being memorised. At most `MAX_VALIDATION_ROWS` validate.
     """
+    fraction = min(fraction, MAX_VALIDATION_ROWS / num_rows)
     order = torch.from_numpy(rng.permutation(num_rows))
     if entities is None:
         num_validation = min(max(round(num_rows * fraction), 1), num_rows - 1)
