@@ -12,6 +12,7 @@ from tabveil.constraints import ConstraintKind, ConstraintSpec
 from tabveil.errors import TrainingError
 from tabveil.schema import ColumnType, canonical
 from tabveil.synthesizers import SampleCounts, create_synthesizer, load_synthesizer, sample_chunks
+from tabveil.synthesizers.combinations import KnownCombinations
 
 NUM_ROWS = 1200
 CITIES = {"Hanoi": ("VN", 84), "Hue": ("VN", 84), "Lyon": ("FR", 33), "Nice": ("FR", 33), "Bonn": ("DE", 49)}
@@ -208,3 +209,12 @@ def test_a_chain_of_orders_holds_whichever_column_is_drawn_last(make_metadata, q
     synthesizer.fit(canonical(table, metadata), metadata)
     sampled = synthesizer.sample(2000, seed=0)
     assert not any(constraint.broken(sampled).any() for constraint in chain)
+
+
+def test_equal_values_are_equal_in_combinations_however_they_are_written(make_metadata):
+    metadata = make_metadata({"rate": ColumnType.decimal, "count": ColumnType.integer, "kind": ColumnType.string})
+    allowed = canonical(pd.DataFrame({"rate": [0.0, np.nan], "count": [1, None], "kind": ["a", None]}), metadata)
+    known = KnownCombinations("x", ("rate", "count", "kind"), allowed)
+    asked = pd.DataFrame({"rate": [-0.0, np.nan, 0.0], "count": [1, None, 2], "kind": ["a", None, "a"]})
+    assert known.broken(canonical(asked, metadata)).tolist() == [False, False, True]
+    assert KnownCombinations.from_record(known.to_record(), metadata).allowed.equals(allowed)

@@ -88,7 +88,9 @@ def _combinations(
 
 def _keys(rows: pd.DataFrame) -> NDArray[np.uint64]:
     """One number per row, equal for equal rows, missing values included."""
-    return np.asarray(pd.util.hash_pandas_object(rows, index=False), dtype=np.uint64)
+    decimals = rows.select_dtypes("float64").columns
+    plain = rows.assign(**{name: rows[name] + 0.0 for name in decimals})  # -0.0 is 0.0
+    return np.asarray(pd.util.hash_pandas_object(plain, index=False), dtype=np.uint64)
 
 
 def _plain(value: Any) -> Any:
