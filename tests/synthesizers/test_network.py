@@ -20,7 +20,7 @@ from tabveil.synthesizers.tvae.training import rows_of
 
 @pytest.fixture(scope="module")
 def parts(table, metadata, quick):
-    rng, config = np.random.default_rng(0), quick(dropout=0.0)
+    rng, config = np.random.default_rng(0), quick(dropout=0.0, min_bin_rows=50)
     tokenizer = fit_tokenizer(table, metadata, metadata.modelled_columns, config, rng)
     encoded = tokenizer.encode(table, rng)
     torch.manual_seed(0)

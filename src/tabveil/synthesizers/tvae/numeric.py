@@ -133,7 +133,9 @@ class NumericCodec:
     def _rank(self, values: Floats) -> Floats:
         if not self.num_bins:
             return np.zeros(len(values))
-        return np.interp(values, self.knots, np.linspace(0, 1, len(self.knots)))
+        exponent = np.frexp(np.abs(self.knots).max())[1]  # near 1, where slopes neither overflow nor vanish; exact
+        scaled, knots = np.ldexp(values, -exponent), np.ldexp(self.knots, -exponent)
+        return np.interp(scaled, knots, np.linspace(0, 1, len(self.knots)))
 
     def _dither(self, count: int, rng: np.random.Generator) -> Floats:
         return rng.uniform(-0.5, 0.5, count) * self.resolution.step
