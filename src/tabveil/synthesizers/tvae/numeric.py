@@ -133,9 +133,9 @@ class NumericCodec:
     def _rank(self, values: Floats) -> Floats:
         if not self.num_bins:
             return np.zeros(len(values))
-        exponent = np.frexp(np.abs(self.knots).max())[1]  # near 1, where slopes neither overflow nor vanish; exact
+        exponent = int(np.frexp(np.abs(self.knots).max())[1])  # near 1, where slopes neither overflow nor vanish; exact
         scaled, knots = np.ldexp(values, -exponent), np.ldexp(self.knots, -exponent)
-        return np.interp(scaled, knots, np.linspace(0, 1, len(self.knots)))
+        return np.asarray(np.interp(scaled, knots, np.linspace(0, 1, len(knots))))
 
     def _dither(self, count: int, rng: np.random.Generator) -> Floats:
         return rng.uniform(-0.5, 0.5, count) * self.resolution.step
