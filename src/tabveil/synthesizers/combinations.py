@@ -49,7 +49,8 @@ class KnownCombinations:
         }
         for name, series in values.items():
             if pd.api.types.is_datetime64_any_dtype(canonical(pd.DataFrame({name: series[:0]}), metadata)[name].dtype):
-                values[name] = pd.Series(pd.to_datetime(series, unit="us")).astype("datetime64[us]")
+                moments = [np.datetime64("NaT" if v is None else int(v), "us") for v in series]
+                values[name] = pd.Series(np.array(moments, dtype="datetime64[us]"))
         return cls(record["label"], columns, canonical(pd.DataFrame(values), metadata))
 
 
