@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tabveil.constraints import ConstraintKind, ConstraintSpec
-from tabveil.errors import TrainingError
+from tabveil.errors import ModelFileError, TrainingError
 from tabveil.schema import ColumnType, canonical
 from tabveil.synthesizers import SampleCounts, create_synthesizer, load_synthesizer, sample_chunks
 from tabveil.synthesizers.combinations import KnownCombinations
+from tabveil.synthesizers.model_folder import MANIFEST
 
 NUM_ROWS = 1200
 CITIES = {"Hanoi": ("VN", 84), "Hue": ("VN", 84), "Lyon": ("FR", 33), "Nice": ("FR", 33), "Bonn": ("DE", 49)}
@@ -218,3 +221,31 @@ def test_equal_values_are_equal_in_combinations_however_they_are_written(make_me
     asked = pd.DataFrame({"rate": [-0.0, np.nan, 0.0], "count": [1, None, 2], "kind": ["a", None, "a"]})
     assert known.broken(canonical(asked, metadata)).tolist() == [False, False, True]
     assert KnownCombinations.from_record(known.to_record(), metadata).allowed.equals(allowed)
+
+
+def test_combinations_of_open_end_dates_are_read_as_written(make_metadata):
+    metadata = make_metadata({"until": ColumnType.date, "kind": ColumnType.string})
+    until = np.array(["0001-01-01", "9999-12-31", "NaT"], dtype="datetime64[us]")
+    allowed = canonical(pd.DataFrame({"until": until, "kind": ["a", "b", None]}), metadata)
+    known = KnownCombinations("x", ("until", "kind"), allowed)
+    assert KnownCombinations.from_record(known.to_record(), metadata).allowed.equals(allowed)
+
+
+@pytest.mark.parametrize("lost", ["all", "one", "rows", "cells"])
+def test_a_model_that_lost_its_combinations_is_refused_without_a_value(fitted, tmp_path, lost):
+    fitted.save(tmp_path / "model")
+    path = tmp_path / "model" / MANIFEST
+    manifest = json.loads(path.read_text())
+    known = manifest["combinations"]
+    if lost == "all":
+        known.clear()
+    elif lost == "one":
+        known.pop()
+    elif lost == "rows":
+        known[0]["allowed"] = []
+    else:
+        known[0]["allowed"] = [["Hanoi"]]
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(ModelFileError, match="not a complete model") as refusal:
+        load_synthesizer(tmp_path / "model")
+    assert "Hanoi" not in str(refusal.value)

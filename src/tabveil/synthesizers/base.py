@@ -18,7 +18,7 @@ from tabveil.entities import Codes, entity_codes, num_entities
 from tabveil.errors import ConfigError, ModelFileError, NotFittedError, SchemaError, SynthesizerError, TrainingError
 from tabveil.schema import ColumnType, Metadata, canonical
 from tabveil.synthesizers.arguments import Conditions, condition_table, require_range, training_table
-from tabveil.synthesizers.combinations import KnownCombinations, find_combinations
+from tabveil.synthesizers.combinations import KnownCombinations, find_combinations, require_complete
 from tabveil.synthesizers.constraints import DerivedTotal, add_totals, derive_totals
 from tabveil.synthesizers.model_folder import LOSSES, METADATA, read_manifest, verify, write_manifest
 from tabveil.synthesizers.protection import MIN_COUNT, protected, without_few_missing
@@ -244,13 +244,13 @@ class Synthesizer(ABC):
             synthesizer._combinations = tuple(
                 KnownCombinations.from_record(record, synthesizer.metadata) for record in manifest["combinations"]
             )
+            require_complete(synthesizer._combinations, synthesizer.metadata)
             synthesizer._num_train_rows = int(manifest["num_train_rows"])
             synthesizer._losses = _losses(pd.read_csv(folder / LOSSES))
             synthesizer._load(folder)
-        except (KeyError, TypeError, ValueError, OSError, ConfigError, SchemaError) as err:
-            raise ModelFileError(
-                f"{folder} is not a complete model ({type(err).__name__}: {err}): train again"
-            ) from err
+        except (LookupError, TypeError, ValueError, OverflowError, OSError, ConfigError, SchemaError) as err:
+            # not the error's own text: it may show a value of the table
+            raise ModelFileError(f"{folder} is not a complete model ({type(err).__name__}): train again") from err
         return synthesizer
 
     @abstractmethod

@@ -70,6 +70,21 @@ def find_combinations(
     return tuple(_combinations(constraint, table, entities, min_count) for constraint in constraints)
 
 
+def require_complete(combinations: tuple[KnownCombinations, ...], metadata: Metadata) -> None:
+    """Refuse a model that has lost what one of its constraints allows: its rows would not be held against it.
+
+    Raises:
+        ValueError: combinations and constraints do not belong together.
+    """
+    asked = [(c.label, tuple(c.used_columns)) for c in metadata.modelled_constraints if c.kind in COMBINED]
+    if [(known.label, known.columns) for known in combinations] != asked or not all(map(_any, combinations)):
+        raise ValueError("the combinations must be those of the metadata's constraints")
+
+
+def _any(known: KnownCombinations) -> bool:
+    return len(known.allowed) > 0
+
+
 def _combinations(
     constraint: ConstraintSpec, table: pd.DataFrame, entities: Codes | None, min_count: int
 ) -> KnownCombinations:
