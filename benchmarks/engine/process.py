@@ -15,6 +15,7 @@ from tabveil.cli import foreign
 from tabveil.errors import TabVeilError
 
 ROOT = Path(__file__).resolve().parents[2]
+_running: set[subprocess.Popen[bytes]] = set()
 
 
 class FailedError(TabVeilError, RuntimeError):
@@ -31,19 +32,34 @@ def run_isolated(target: str, job: dict[str, Any]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory(prefix="tabveil-bench-") as folder:
         given, answered = Path(folder) / "job.json", Path(folder) / "result.json"
         given.write_text(json.dumps(job))
-        ended = subprocess.run(
-            [sys.executable, "-m", "benchmarks.engine.process", target, str(given), str(answered)],
-            env={**os.environ, "PYTHONPATH": paths},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            check=False,
-        )
+        command = [sys.executable, "-m", "benchmarks.engine.process", target, str(given), str(answered)]
+        code = _run(command, {**os.environ, "PYTHONPATH": paths})
         if not answered.exists():
-            raise FailedError(how_it_ended(ended.returncode))
+            raise FailedError(how_it_ended(code))
         result: dict[str, Any] = json.loads(answered.read_text())
     if "error" in result:
         raise FailedError(result["error"])
     return result
+
+
+def _run(command: list[str], environment: dict[str, str]) -> int:
+    """The exit code; an exception in this thread ends the process, as `end_running` in another one does."""
+    nothing = subprocess.DEVNULL
+    with subprocess.Popen(command, env=environment, stdin=nothing, stdout=nothing, stderr=nothing) as process:
+        _running.add(process)
+        try:
+            return process.wait()
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            _running.discard(process)
+
+
+def end_running() -> None:
+    """End the processes that other threads wait for in `run_isolated`."""
+    for process in list(_running):
+        process.kill()
 
 
 def how_it_ended(code: int) -> str:

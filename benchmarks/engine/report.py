@@ -60,7 +60,7 @@ def summarise(records: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 def _row(table: str, model: str, group: list[dict[str, Any]]) -> dict[str, Any]:
     done = [record for record in group if "measures" in record]
     names = sorted({name for record in done for name in record["measures"]})
-    spread = {name: _spread([r["measures"][name] for r in done if name in r["measures"]]) for name in names}
+    spread = {name: spread_of([r["measures"][name] for r in done if name in r["measures"]]) for name in names}
     return {
         "table": table,
         "model": model,
@@ -72,7 +72,7 @@ def _row(table: str, model: str, group: list[dict[str, Any]]) -> dict[str, Any]:
     }
 
 
-def _spread(values: list[float]) -> dict[str, float | int | None]:
+def spread_of(values: list[float]) -> dict[str, float | int | None]:
     """`sd` is that of a sample; None for one value."""
     sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
     return {"mean": float(np.mean(values)), "sd": sd, "min": min(values), "max": max(values), "count": len(values)}
@@ -92,22 +92,28 @@ def environment() -> dict[str, Any]:
 
 def markdown(rows: Sequence[dict[str, Any]], settings: Sequence[str]) -> str:
     """The table, and how to read it."""
-    shown = [name for name in COLUMNS if any(name in row["measures"] for row in rows)]
+    return "\n".join([origin(settings), "", *table_lines(rows, list(COLUMNS), "model"), *failures(rows), "", NOTES])
+
+
+def origin(settings: Sequence[str]) -> str:
+    """Where the figures come from, in one line."""
     facts = environment()
     threads = facts["omp_num_threads"] or "not set"
-    lines = [
+    return (
         f"{facts['machine']}, {facts['cpus']} CPUs, OMP_NUM_THREADS {threads}, Python {facts['python']}, "
         + ", ".join(f"{name} {number}" for name, number in facts["libraries"].items())
-        + f"; settings: {' '.join(settings) or 'defaults'}",
-        "",
-        f"| table | model | seeds | {' | '.join(COLUMNS[name][0] for name in shown)} |",
+        + f"; settings: {' '.join(settings) or 'defaults'}"
+    )
+
+
+def table_lines(rows: Sequence[dict[str, Any]], columns: Sequence[str], label: str) -> list[str]:
+    """Rows of `summarise` as a Markdown table, with those of the measures that any row has."""
+    shown = [name for name in columns if any(name in row["measures"] for row in rows)]
+    return [
+        f"| table | {label} | seeds | {' | '.join(COLUMNS[name][0] for name in shown)} |",
         "|---|---|---|" + "---|" * len(shown),
         *(_line(row, shown) for row in rows),
-        *_failures(rows),
-        "",
-        NOTES,
     ]
-    return "\n".join(lines)
 
 
 def _line(row: dict[str, Any], shown: list[str]) -> str:
@@ -124,7 +130,8 @@ def _cell(spread: dict[str, Any] | None, digits: int) -> str:
     return f"{spread['mean']:,.{digits}f}{around}"
 
 
-def _failures(rows: Sequence[dict[str, Any]]) -> list[str]:
+def failures(rows: Sequence[dict[str, Any]]) -> list[str]:
+    """What failed, and why, one line each."""
     found = [
         f"- {row['table']}, {row['model']}, seed {seed}: {error}"
         for row in rows

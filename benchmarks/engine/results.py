@@ -30,6 +30,7 @@ class Job:
 
     Args:
         settings: NAME=VALUE pairs of the command line.
+        patch: of `variants.PATCHES`, or none.
         code: digest of the code of model and scores.
         digest: of everything the result depends on, the code included.
     """
@@ -41,22 +42,31 @@ class Job:
     peer_python: str | None
     code: str
     digest: str
+    patch: str | None = None
 
     @property
     def arguments(self) -> dict[str, Any]:
-        """Keywords of `worker.measure`."""
-        kept = {name: value for name, value in dataclasses.asdict(self).items() if name not in ("code", "digest")}
+        """Keywords of `target`."""
+        left_out = ("code", "digest", *(() if self.patch else ("patch",)))
+        kept = {name: value for name, value in dataclasses.asdict(self).items() if name not in left_out}
         return kept | {"settings": list(self.settings)}
+
+    @property
+    def target(self) -> str:
+        """The function that does the job, for `process.run_isolated`."""
+        return f"benchmarks.engine.{'variants:measure_patched' if self.patch else 'worker:measure'}"
 
     @property
     def is_current(self) -> bool:
         """Whether the code is still what it was when the job was planned."""
-        return _code(self.model, self.peer_python) == self.code
+        return _code(self.model, self.peer_python, self.patch) == self.code
 
 
-def plan_job(table: Table, model: str, seed: int, settings: Sequence[str], peer_python: str | None) -> Job:
+def plan_job(
+    table: Table, model: str, seed: int, settings: Sequence[str], peer_python: str | None, *, patch: str | None = None
+) -> Job:
     """A job and its digest: values of the table, effective settings, code of model and scores, library versions."""
-    code = _code(model, peer_python)
+    code = _code(model, peer_python, patch)
     facts = {
         "table": table.digest,
         "model": model,
@@ -64,9 +74,10 @@ def plan_job(table: Table, model: str, seed: int, settings: Sequence[str], peer_
         "settings": dataclasses.asdict(model_config(model, settings, seed)) if model in KINDS else {},
         "code": code,
         "libraries": {name: version(name) for name in _libraries(model)},
+        **({"patch": patch} if patch else {}),
     }
     digest = hashlib.sha256(to_json(facts).encode()).hexdigest()
-    return Job(table.name, model, seed, tuple(settings), peer_python, code, digest)
+    return Job(table.name, model, seed, tuple(settings), peer_python, code, digest, patch)
 
 
 def _libraries(model: str) -> list[str]:
@@ -74,10 +85,12 @@ def _libraries(model: str) -> list[str]:
     return sorted({*SCORE_LIBRARIES, *LIBRARIES.get(kind, ())})
 
 
-def _code(model: str, peer_python: str | None) -> str:
+def _code(model: str, peer_python: str | None, patch: str | None = None) -> str:
     """Digest of the code that the scores come from; a change to our engine leaves the results of others in force."""
     files = list((SOURCE / "evaluation").glob("*.py"))
     files += [HERE / name for name in ("models.py", "scores.py", "worker.py", "peers/protocol.py")]
+    if patch:
+        files.append(HERE / "variants.py")
     if peer_python is not None:
         files.append(peer_script(model))
     elif model not in (FLOOR, CEILING):
