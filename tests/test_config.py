@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from omegaconf import OmegaConf
 
@@ -16,7 +17,9 @@ from tabveil.config import (
     EvaluationConfig,
     PIIConfig,
     PreprocessConfig,
+    SDVConfig,
     TrackingConfig,
+    TVAEConfig,
     flatten,
     load_config,
     project_root,
@@ -109,12 +112,57 @@ def constraints(second: object) -> dict:
         (column(semantic_type="NAME", policy={"action": "keep"}), r"needs a reason"),
         (column(policy={"action": "pseudonymise"}), r"sdtype: id"),
         ({"synthesizer": {"name": "gan"}}, r"synthesizer\.name must be one of"),
+        ({"synthesizer": {"name": ["tvae"]}}, r"synthesizer\.name must be one of"),
+        ({"synthesizer": {"batch_size": 1.5}}, r"synthesizer\.batch_size: Value '1\.5' of type 'float'"),
+        ({"synthesizer": {"batch_size": 2.0}}, r"synthesizer\.batch_size: Value '2\.0' of type 'float'"),
+        ({"synthesizer": {"max_steps": True}}, r"synthesizer\.max_steps: Value 'True' of type 'bool'"),
+        ({"synthesizer": {"learning_rate": True}}, r"synthesizer\.learning_rate: Value 'True' of type 'bool'"),
+        ({"synthesizer": {"learning_rate": float("nan")}}, r"synthesizer\.learning_rate must be a finite number"),
+        ({"synthesizer": {"max_seconds": float("inf")}}, r"synthesizer\.max_seconds must be a finite number"),
+        ({"synthesizer": {"device": None}}, r"synthesizer\.device: Incompatible value 'None'"),
+        ({"synthesizer": {"preset": ["fast"]}}, r"synthesizer\.preset: Cannot convert"),
+        ({"synthesizer": {"name": "sdv_ctgan", "epochs": 1.5}}, r"synthesizer\.epochs: Value '1\.5'"),
     ],
 )
 def test_a_wrong_setting_gives_one_clear_line(change, message):
     with pytest.raises(ConfigError, match=message) as caught:
         merged(change)
     assert "\n" not in str(caught.value)
+
+
+NEITHER = (None, [1], {}, object())
+WRONG = {
+    "int": (*NEITHER, True, 1.5, 2.0, "3", float("nan"), float("inf"), -1, 10**30),
+    "float": (*NEITHER, True, "0.5", 1j, float("nan"), float("inf"), -float("inf"), 10**400, -1.0),
+    "str": (*NEITHER, True, 3, b"cpu"),
+}
+
+
+@pytest.mark.parametrize(
+    ("shape", "name", "value"),
+    [
+        (shape, item.name, value)
+        for shape in (TVAEConfig, SDVConfig)
+        for item in dataclasses.fields(shape)
+        for value in WRONG[str(item.type)]
+    ],
+)
+def test_every_setting_of_a_synthesizer_has_its_type_and_range(shape, name, value):
+    with pytest.raises(ConfigError, match=rf"^synthesizer\.{name} must be ") as caught:
+        shape(**{name: value})
+    assert "\n" not in str(caught.value)
+
+
+def test_numbers_of_a_synthesizer_become_plain_ones():
+    config = TVAEConfig(seed=np.int64(3), max_seconds=np.float32(0.5), beta=1, batch_size=np.int32(64))
+    found = [(type(value), value) for value in (config.seed, config.max_seconds, config.beta, config.batch_size)]
+    assert found == [(int, 3), (float, 0.5), (float, 1.0), (int, 64)]
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:1234", "cuda:٣", "cpu\n"])
+def test_a_device_is_one_that_torch_could_have(device):
+    with pytest.raises(ConfigError, match=r"synthesizer\.device must be auto, cpu, cuda or cuda:<n>"):
+        TVAEConfig(device=device)
 
 
 def test_every_locale_that_faker_has_is_accepted_and_faker_is_not_imported_for_it():

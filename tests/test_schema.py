@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -215,6 +217,17 @@ def test_metadata_of_version_1_is_read():
         }
     ]  # fmt: skip
     assert Metadata.from_dict(now).constraints == (LESS,)
+
+
+def test_declared_bounds_are_kept_and_metadata_of_version_2_has_none():
+    bounded = dataclasses.replace(column("a"), minimum=0.5, maximum=100.0)
+    metadata = Metadata(dataset="d", columns=(bounded,))
+    assert Metadata.from_json(metadata.to_json()) == metadata
+    now = metadata.to_dict()
+    now["x-tabveil"]["version"] = 2
+    for name in ("minimum", "maximum"):
+        del now["x-tabveil"]["columns"][0][name]
+    assert Metadata.from_dict(now)["a"] == column("a")
 
 
 def test_constraints_on_a_column_that_is_not_modelled_bind_no_synthesizer():

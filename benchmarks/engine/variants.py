@@ -43,6 +43,7 @@ VARIANTS = {
         Variant("no_z", ("latent_dim=1", "beta=50")),
         Variant("small_bins", ("min_bin_rows=1",)),
         Variant("bins_16", ("max_bins=16",)),
+        Variant("no_usual_amounts", ("spike_fraction_of_rest=1",)),
         Variant("wide", ("encoder_dim=384", "decoder_dim=384")),
         Variant("narrow", ("encoder_dim=128", "decoder_dim=128")),
         Variant("target_in_place", patch="target_in_place"),

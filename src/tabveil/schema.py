@@ -24,7 +24,7 @@ from tabveil.constraints import ConstraintKind as ConstraintKind
 from tabveil.constraints import ConstraintSpec as ConstraintSpec
 from tabveil.errors import ConfigError, SchemaError
 
-METADATA_VERSION = 2  # 2: constraints have `middle` and `dependent`; files of version 1 are read as well
+METADATA_VERSION = 3  # 3: columns have `minimum`, `maximum`; 2: constraints have `middle`, `dependent`; all are read
 NAME_PATTERN = re.compile(r"[a-z][a-z0-9_]*")
 ENTITY_COLUMN = "_entity"  # of a clean table: whose row it is, as a number; no declared column can have this name
 
@@ -176,6 +176,8 @@ class Column:
     reason: str | None = None  # why a PII column is kept; shown in the report
     null_fraction: float = 0.0  # of the training table; lets a regenerated column be empty as often as the real one
     locales: tuple[str, ...] = ()  # Faker locales a regenerated column draws from
+    minimum: float | None = None  # declared bounds of a number that is kept as it is
+    maximum: float | None = None
 
     @property
     def modelled(self) -> bool:

@@ -43,6 +43,18 @@ def apply(table, dataset, key, names=None):
     return apply_policies(table, dataset, resolve_policies(dataset, NOTHING), names or {}, key)
 
 
+def test_metadata_carry_the_bounds_of_numbers_that_stay_as_they_are(key):
+    table = pd.DataFrame({"kept": [1.0, 2.0], "banded": [15.0, 25.0], "free": [1.0, 2.0]})
+    band = PolicySpec(Action.generalise, method=Generalisation.band, width=10.0)
+    dataset = dataset_of(
+        kept=ColumnSpec(type=ColumnType.decimal, minimum=0.0, maximum=9.0),
+        banded=ColumnSpec(type=ColumnType.decimal, minimum=12.0, policy=band),
+        free=ColumnSpec(type=ColumnType.decimal),
+    )
+    _, columns = apply_policies(table, dataset, resolve_policies(dataset, NOTHING), {}, key)
+    assert [(c.minimum, c.maximum) for c in columns] == [(0.0, 9.0), (None, None), (None, None)]
+
+
 def test_undeclared_columns_with_findings_are_all_named_with_the_line_to_add(people):
     table = people[["full_name", "e_mail", "note", "amount"]]
     dataset = dataset_of(

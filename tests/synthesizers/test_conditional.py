@@ -104,8 +104,7 @@ def test_any_subset_of_columns_may_be_given(model, names, seed):
 @pytest.mark.parametrize(
     ("conditions", "error", "message"),
     [
-        ({"grad": "a"}, SchemaError, r"conditions must be on modelled columns .*\['grad'\]; there are:"),
-        ({"total": 5.0}, SchemaError, "not computed"),
+        ({"grad": "a"}, SchemaError, r"conditions must be on modelled columns, however: \['grad'\]; there are:"),
         ({"grade": "zzz"}, SynthesizerError, r"column 'grade' must be values that the model has learned, however 10"),
         ({"income": None}, SynthesizerError, "column 'income' must be missing values that the model has learned"),
         ({"income": "much"}, SchemaError, "column 'income' must hold decimal values"),
@@ -147,7 +146,7 @@ def test_imputation_takes_rows_with_values_the_model_never_saw(model):
 def test_imputation_refuses_a_table_without_its_columns(model):
     with pytest.raises(SchemaError, match=r"these miss: \['bonus'\]"):
         model.impute(people(5).drop(columns="bonus"), seed=0)
-    with pytest.raises(SynthesizerError, match="num_rows must be positive"):
+    with pytest.raises(SynthesizerError, match="must hold a row, however it is empty"):
         model.impute(people(5).head(0), seed=0)
 
 

@@ -114,6 +114,20 @@ def test_exactly_the_categories_of_enough_people_are_kept(rows):
     assert set(codec.categories) == {word for word, count in people.items() if count >= K}
 
 
+def test_the_usual_amounts_of_a_mostly_zero_column_are_spikes():
+    """Twenty of 10,000 rows are few, twenty of the five hundred that are not zero are many."""
+    config, rng = TVAEConfig(), np.random.default_rng(0)
+    usual = np.repeat([0.0, 3103.0, 5178.0], [9500, 20, 20])
+    tail = rng.uniform(1, 9999, 460)
+    assert find_spikes(np.concatenate([usual, tail]), 10_000, config, None).tolist() == [0.0, 3103.0, 5178.0]
+    short = np.concatenate([usual, tail[: config.min_bin_rows - 41]])  # too few for a bin: all of it stays the tail
+    assert find_spikes(short, 10_000, config, None).tolist() == [0.0]
+    spread = np.concatenate([usual[-40:], rng.uniform(1, 9999, 9960)])
+    assert find_spikes(spread, 10_000, config, None).tolist() == []
+    few = np.repeat([0.0, 3103.0], [9500, config.min_spike_rows - 1])
+    assert find_spikes(np.concatenate([few, tail]), 10_000, config, None).tolist() == [0.0]
+
+
 def test_a_spike_is_what_many_people_have():
     values = np.array([7.0] * 100 + [9.0] * 100)
     people = np.concatenate([np.zeros(100, dtype=np.int64), np.arange(100)])

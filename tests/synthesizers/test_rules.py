@@ -179,41 +179,6 @@ def test_combinations_that_nobody_shares_are_refused(real, make_metadata, quick)
         create_synthesizer(quick()).fit(real, make_metadata(TYPES, constraint))
 
 
-@pytest.mark.parametrize("strict", [True, False])
-@pytest.mark.parametrize("low_first", [True, False])
-def test_numbers_on_different_grids_keep_their_order(make_metadata, quick, strict, low_first):
-    rng = np.random.default_rng(0)
-    low = rng.integers(0, 400, 800) / 4
-    high = np.floor(low) + rng.integers(1, 4, 800)
-    names = ["low", "high"] if low_first else ["high", "low"]
-    table = pd.DataFrame({"low": low, "high": high})[names]
-    types = {"low": ColumnType.decimal, "high": ColumnType.integer}
-    constraint = ConstraintSpec(kind=ConstraintKind.inequality, low="low", high="high", strict=strict)
-    metadata = make_metadata({name: types[name] for name in names}, constraint)
-    synthesizer = create_synthesizer(quick(full_budget_rows=500))
-    synthesizer.fit(canonical(table.astype({"high": "Int64"}), metadata), metadata)
-    sampled = synthesizer.sample(5000, seed=0)
-    assert not constraint.broken(sampled).any()
-    assert sampled["low"].nunique() > 100
-
-
-@settings(max_examples=8, deadline=None)
-@given(order=st.permutations(["a", "b", "c", "d"]))
-def test_a_chain_of_orders_holds_whichever_column_is_drawn_last(make_metadata, quick, order):
-    rng = np.random.default_rng(0)
-    values = np.cumsum(rng.integers(1, 50, (300, 4)), axis=1)
-    table = pd.DataFrame(values, columns=list("abcd"))[order]
-    chain = [
-        ConstraintSpec(kind=ConstraintKind.inequality, low=low, high=high, strict=low == "c")
-        for low, high in ("ab", "cd", "bc")
-    ]
-    metadata = make_metadata(dict.fromkeys(order, ColumnType.integer), *chain)
-    synthesizer = create_synthesizer(quick(max_steps=20))
-    synthesizer.fit(canonical(table, metadata), metadata)
-    sampled = synthesizer.sample(2000, seed=0)
-    assert not any(constraint.broken(sampled).any() for constraint in chain)
-
-
 def test_equal_values_are_equal_in_combinations_however_they_are_written(make_metadata):
     metadata = make_metadata({"rate": ColumnType.decimal, "count": ColumnType.integer, "kind": ColumnType.string})
     allowed = canonical(pd.DataFrame({"rate": [0.0, np.nan], "count": [1, None], "kind": ["a", None]}), metadata)

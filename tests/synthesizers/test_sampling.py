@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -93,6 +95,34 @@ def test_only_combinations_that_8_rows_of_the_training_table_show_are_kept(dice,
     assert set(zip(table["a"], table["b"], strict=True)) == set(shown)
 
 
+def test_rows_beyond_a_declared_minimum_or_maximum_are_rejected_and_counted(make_metadata):
+    described = make_metadata(dict.fromkeys("ab", ColumnType.integer))
+    low, high = described.columns
+    bounded = (dataclasses.replace(low, minimum=10.0), dataclasses.replace(high, maximum=49.0))
+    model = Dice()
+    model.fit(pd.DataFrame({"a": range(20), "b": range(20)}), dataclasses.replace(described, columns=bounded))
+    counts = SampleCounts()
+    table = pd.concat(sample_chunks(model, 1000, 1, 500, counts=counts))
+    assert (table["a"].min(), table["b"].max()) == (10, 49)
+    assert set(counts.rejected_by) == {"bounds(a)", "bounds(b)"}
+    assert 0.05 < counts.rejected_by["bounds(a)"] / counts.drawn < 0.15
+    assert 0.4 < counts.rejected_by["bounds(b)"] / counts.drawn < 0.6
+
+
+def test_a_computed_total_beyond_its_declared_maximum_is_rejected(make_metadata):
+    spec = ConstraintSpec(kind=ConstraintKind.sum, total="t", parts=["a", "b"])
+    described = make_metadata(dict.fromkeys("abt", ColumnType.integer), spec)
+    *parts, total = described.columns
+    bounded = (*parts, dataclasses.replace(total, minimum=0.0, maximum=100.0))
+    model, counts = Dice(), SampleCounts()
+    frame = pd.DataFrame({"a": range(20), "b": range(20), "t": range(0, 40, 2)})
+    model.fit(frame, dataclasses.replace(described, columns=bounded))
+    table = pd.concat(sample_chunks(model, 500, 1, 500, counts=counts))
+    assert (table["a"] + table["b"] == table["t"]).all()
+    assert table["t"].max() <= 100
+    assert counts.rejected_by["bounds(t)"] == counts.rejected > 0
+
+
 def test_without_constraints_nothing_is_drawn_in_vain(dice):
     counts = SampleCounts()
     assert sum(len(c) for c in sample_chunks(dice(), 100, 1, 30, counts=counts)) == 100
@@ -143,7 +173,7 @@ def test_the_limit_is_judged_at_the_end_of_a_small_sample_too(dice):
 
 @pytest.mark.parametrize(("num_rows", "chunk_rows"), [(0, 1), (1, 0)])
 def test_arguments_out_of_range_are_refused_at_once(dice, num_rows, chunk_rows):
-    with pytest.raises(SynthesizerError, match="must be positive"):
+    with pytest.raises(SynthesizerError, match="must be an integer from 1"):
         sample_chunks(dice(), num_rows, 0, chunk_rows)
 
 

@@ -196,6 +196,23 @@ def test_small_tables_get_a_shorter_schedule(quick):
     assert planned_steps(10, quick(max_steps=30)) == 30
 
 
+def test_small_tables_are_held_back_more():
+    config = TVAEConfig(full_budget_rows=20_000, dropout=0.2, weight_decay=2.5)
+    assert config.dropout_at(20_000) == config.dropout_at(10**6) == 0.2
+    assert config.dropout_at(16_000) == pytest.approx(0.25)
+    assert config.weight_decay_at(10_000) == pytest.approx(2.5 * 2**0.75)
+    assert config.weight_decay_at(320_000) == pytest.approx(2.5 / 8)
+    assert (config.dropout_at(100), config.weight_decay_at(100)) == (0.3, 15.0)
+    assert TVAEConfig(dropout=0.0).dropout_at(100) == 0.0
+    assert TVAEConfig(dropout=0.6).dropout_at(100) == 0.6
+
+
+def test_training_drops_units_and_sampling_does_not(fitted):
+    network = fitted._model[1]
+    assert network.decoder.dropout == fitted.config.dropout_at(fitted._num_train_rows)
+    assert not network.training
+
+
 def test_the_split_covers_every_row_once():
     train, validation = split_rows(101, 0.1, np.random.default_rng(0))
     assert sorted([*train.tolist(), *validation.tolist()]) == list(range(101))

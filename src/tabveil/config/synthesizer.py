@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from tabveil.config.checks import check_positive, check_range
+from tabveil.config.checks import check_positive, check_range, check_types
 from tabveil.errors import ConfigError
 
 
@@ -19,6 +19,7 @@ class SynthesizerConfig:
     min_rows: int = 200  # fewer training rows than this are refused
 
     def __post_init__(self) -> None:
+        check_types(self, "synthesizer")
         check_range("synthesizer.seed", self.seed, 0, 2**31 - 1, "integer")
         check_range("synthesizer.num_threads", self.num_threads, 1, 256, "integer")
         check_range("synthesizer.min_rows", self.min_rows, 20, 10**9, "integer")
@@ -30,7 +31,7 @@ class SynthesizerConfig:
 
 
 PRESET_STEPS = {"fast": 400, "balanced": 1500, "best": 3600}
-MAX_WEIGHT_DECAY = 5.0
+MAX_WEIGHT_DECAY, MAX_DROPOUT = 15.0, 0.3  # of small tables, unless more is asked for
 
 
 @dataclass
@@ -38,7 +39,8 @@ class TVAEConfig(SynthesizerConfig):
     """TabVeil's TVAE (`tabveil.synthesizers.tvae`)."""
 
     name: str = "tvae"
-    num_threads: int = 1  # the matrices are small: more threads cost more than they gain
+    num_threads: int = 1  # of training: the matrices are small, more threads cost more than they gain
+    sampling_threads: int = 0  # batches drawn side by side, which changes no byte; 0: one per core, at most 8
     device: str = "auto"  # auto (a CUDA GPU where there is one), cpu, cuda or cuda:<n>
     preset: str = "balanced"  # a step budget, see PRESET_STEPS
     max_steps: int = 0  # instead of the preset's; 0: as the preset says
@@ -52,15 +54,16 @@ class TVAEConfig(SynthesizerConfig):
     latent_dim: int = 32
     encoder_dim: int = 256
     decoder_dim: int = 256
-    dropout: float = 0.2
-    weight_decay: float = 2.5  # on the autoregressive matrices, of a table of full_budget_rows; see weight_decay_at
+    dropout: float = 0.2  # of a table of full_budget_rows; see dropout_at
+    weight_decay: float = 2.4  # on the autoregressive matrices, of a table of full_budget_rows; see weight_decay_at
     ema_decay: float = 0.99
     validation_fraction: float = 0.1
     patience: int = 6  # validation checks without improvement before training stops
     validate_every: int = 50  # steps
     max_bins: int = 64
     min_bin_rows: int = 400
-    spike_fraction: float = 0.004
+    spike_fraction: float = 0.004  # of the rows: an exact value that is as frequent is kept
+    spike_fraction_of_rest: float = 0.02  # or of the rows that have a value and no more frequent one
     min_spike_rows: int = 10
     rare_threshold: int = 8  # k: a category of fewer entities never leaves the tokeniser; extremes cut at the k-th one
     max_categories: int = 5000
@@ -70,15 +73,17 @@ class TVAEConfig(SynthesizerConfig):
         if self.preset not in PRESET_STEPS:
             raise ConfigError(f"synthesizer.preset must be one of {sorted(PRESET_STEPS)}, however: {self.preset!r}")
         check_range("synthesizer.max_steps", self.max_steps, 0, 10**9, "integer")
-        for name in ("batch_size", "learning_rate", "latent_dim", "encoder_dim", "decoder_dim"):
-            check_positive(f"synthesizer.{name}", getattr(self, name))
+        check_positive("synthesizer.learning_rate", self.learning_rate)
+        check_range("synthesizer.sampling_threads", self.sampling_threads, 0, 256, "integer")
+        for name in ("batch_size", "latent_dim", "encoder_dim", "decoder_dim"):
+            check_range(f"synthesizer.{name}", getattr(self, name), 1, 10**6, "integer")
         for name in ("patience", "validate_every", "max_bins", "min_bin_rows", "max_categories", "full_budget_rows"):
-            check_positive(f"synthesizer.{name}", getattr(self, name))
-        for name in ("beta_warmup_fraction", "spike_fraction"):
+            check_range(f"synthesizer.{name}", getattr(self, name), 1, 10**9, "integer")
+        for name in ("beta_warmup_fraction", "spike_fraction", "spike_fraction_of_rest"):
             check_range(f"synthesizer.{name}", getattr(self, name), 0, 1)
         check_range("synthesizer.max_seconds", self.max_seconds, 0, 10**7)
         check_range("synthesizer.max_memory_mb", self.max_memory_mb, 0, 10**9, "integer")
-        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", self.device):
+        if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", self.device):
             raise ConfigError(f"synthesizer.device must be auto, cpu, cuda or cuda:<n>, however: {self.device!r}")
         check_range("synthesizer.validation_fraction", self.validation_fraction, 0.01, 0.5)
         check_range("synthesizer.dropout", self.dropout, 0, 0.9)
@@ -98,7 +103,13 @@ class TVAEConfig(SynthesizerConfig):
 
         It acts as a prior does, whose weight beside the mean loss of a row falls with their number.
         """
-        return min(self.weight_decay * self.full_budget_rows / num_rows, max(self.weight_decay, MAX_WEIGHT_DECAY))
+        scaled = self.weight_decay * (self.full_budget_rows / num_rows) ** 0.75
+        return min(scaled, max(self.weight_decay, MAX_WEIGHT_DECAY))
+
+    def dropout_at(self, num_rows: int) -> float:
+        """Share of the hidden units that a training step drops: more for fewer rows, at most `MAX_DROPOUT`."""
+        scaled = self.dropout * max(1.0, self.full_budget_rows / num_rows)
+        return min(scaled, max(self.dropout, MAX_DROPOUT))
 
 
 @dataclass

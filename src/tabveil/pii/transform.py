@@ -64,6 +64,7 @@ def apply_policies(
             raise PolicyViolationError(f"column '{name}' has no policy: resolve_policies must come first")
         cells = table[name].reset_index(drop=True)
         type_, sdtype = type_after(name, spec, policy)
+        bounded = policy.action is Action.keep and type_ in _NUMBERS
         column = Column(
             name=name,
             original_name=original_names.get(name, name),
@@ -74,6 +75,8 @@ def apply_policies(
             reason=policy.reason,
             null_fraction=float(cells.isna().mean()) if len(cells) else 0.0,
             locales=tuple(dataset.locales),
+            minimum=spec.minimum if bounded else None,
+            maximum=spec.maximum if bounded else None,
         )
         columns.append(_as_generated(column))
         if column.modelled or policy.action in (Action.pseudonymise, Action.redact):

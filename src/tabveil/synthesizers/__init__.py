@@ -11,7 +11,7 @@ from pathlib import Path
 from tabveil.config import SynthesizerConfig
 from tabveil.errors import ConfigError, ModelFileError
 from tabveil.synthesizers.base import LossRecord, Synthesizer
-from tabveil.synthesizers.model_folder import model_files, read_manifest
+from tabveil.synthesizers.model_folder import MANIFEST, model_files, read_manifest
 from tabveil.synthesizers.sampling import SampleCounts, rebalance, sample_chunks
 
 __all__ = [
@@ -63,7 +63,9 @@ def load_synthesizer(folder: Path) -> Synthesizer:
     """
     kind = read_manifest(folder)["kind"]
     if kind not in REGISTRY:
-        raise ModelFileError(f"{folder} must hold a model of one of the kinds {sorted(REGISTRY)}, however: {kind!r}")
+        raise ModelFileError(
+            f"{folder / MANIFEST} must describe a model of one of the kinds {sorted(REGISTRY)}, however: {kind!r}"
+        )
     return synthesizer_class(kind).load(folder)
 
 

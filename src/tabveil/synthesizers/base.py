@@ -15,15 +15,32 @@ from numpy.typing import NDArray
 from tabveil.artifacts import atomic_folder
 from tabveil.config import SYNTHESIZER_CONFIGS, SynthesizerConfig
 from tabveil.entities import Codes, entity_codes, num_entities
-from tabveil.errors import ConfigError, ModelFileError, NotFittedError, SchemaError, SynthesizerError, TrainingError
-from tabveil.schema import ColumnType, Metadata, canonical
-from tabveil.synthesizers.arguments import Conditions, condition_table, require_range, training_table
-from tabveil.synthesizers.combinations import KnownCombinations, find_combinations, require_complete
-from tabveil.synthesizers.constraints import DerivedTotal, add_totals, derive_totals
-from tabveil.synthesizers.model_folder import LOSSES, METADATA, read_manifest, verify, write_manifest
+from tabveil.errors import ConfigError, ModelFileError, NotFittedError, SynthesizerError, TrainingError
+from tabveil.schema import Metadata, canonical
+from tabveil.synthesizers.arguments import (
+    Conditions,
+    checked_seed,
+    condition_table,
+    modelled_cells,
+    rows_and_seed,
+    training_table,
+)
+from tabveil.synthesizers.combinations import KnownCombinations, find_combinations
+from tabveil.synthesizers.constraints import (
+    DerivedTotal,
+    add_totals,
+    derive_totals,
+    require_order,
+    require_ordered,
+    total_from_record,
+    with_asked_totals,
+)
+from tabveil.synthesizers.model_folder import LOSSES, MANIFEST, METADATA, read_manifest, reading, verify, write_manifest
 from tabveil.synthesizers.protection import MIN_COUNT, protected, without_few_missing
+from tabveil.synthesizers.saved import read_combinations, read_losses, read_metadata, require_whole
 
 LOSS_COLUMNS = ["step", "train", "validation"]
+_NO_CONDITIONS = "rows given some of their cells need synthesizer 'tvae', however this model is a '{}': train one"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,12 +73,19 @@ class Synthesizer(ABC):
     Attributes:
         shareable: whether the model folder holds nothing but protected statistics and no pickle, so that it may leave
             the machine. Recorded in `synthesizer.json`; see `is_shareable`, which does not believe that file alone.
+
+    Raises:
+        ConfigError: settings of another kind.
     """
 
     name: ClassVar[str]
     shareable: ClassVar[bool] = True
 
     def __init__(self, config: SynthesizerConfig) -> None:
+        if config.name != self.name:
+            raise ConfigError(
+                f"the settings of a '{self.name}' must be its own, however: synthesizer.name={config.name}"
+            )
         self.config = config
         self._metadata: Metadata | None = None
         self._totals: tuple[DerivedTotal, ...] = ()
@@ -126,7 +150,7 @@ class Synthesizer(ABC):
             if on_loss is not None:
                 on_loss(loss)
 
-        computed = {derived.total for derived in self._totals}
+        computed = self._computed()
         self._metadata = None
         modelled = table[[n for n in table.columns if n not in computed]]
         self._fit(modelled, metadata, entities, Watch(record, progress, checkpoint))
@@ -135,12 +159,16 @@ class Synthesizer(ABC):
     def sample(self, num_rows: int, seed: int, *, conditions: Conditions | None = None) -> pd.DataFrame:
         """New rows; the same model, `num_rows`, `seed` and `conditions` give the same rows.
 
-        A declared constraint may be broken here and there, unless the kind keeps it: see `sample_chunks`.
+        A declared sum holds in every row. Another constraint may be broken here and there, unless the kind keeps it:
+        see `sample_chunks`.
 
         Args:
             conditions: values that the rows must have, by column: one value each, the same in all rows (a mapping), or
-                one row each (a frame of `num_rows` rows). They hold exactly; the other columns follow from them. None
-                or NaN asks for a missing value.
+                one row each (a frame of `num_rows` rows). They hold exactly; the other columns follow from them. None,
+                NaN, NaT or NA asks for a missing value. A category must be one that the model has learned; a number
+                or instant beyond the learned range is set as it is, and counts as the nearest learned one for the
+                other columns. Values of another Python type become the column's: 1 is '1' in a text column, a moment
+                its day in a date column. Without columns nothing is asked for.
 
         Returns:
             Canonical frame with the modelled columns in the metadata's order, shape (num_rows, num_columns).
@@ -148,23 +176,39 @@ class Synthesizer(ABC):
         Raises:
             NotFittedError: before `fit`.
             SchemaError: conditions on a column that is not modelled, or of another type.
-            SynthesizerError: an argument is out of range, a condition is something the model has never learned, or
-                this kind takes no conditions.
+            SynthesizerError: an argument is out of range, a condition is infinite or never learned by the model, the
+                conditions of a row contradict a constraint among themselves or leave nothing that keeps it, or this
+                kind takes no conditions.
         """
         metadata = self.metadata
-        require_range(num_rows, seed)
-        if conditions is None or not len(conditions):
-            table = self._sample(num_rows, seed)
+        num_rows, seed = rows_and_seed(num_rows, seed)
+        asked = self.check_conditions(conditions, num_rows)
+        if asked is None:
+            table = add_totals(self._sample(num_rows, seed), self._totals)
         else:
-            given = condition_table(conditions, num_rows, self._modelled(), metadata)
-            table = self._sample_given(given, np.ones(given.shape, dtype=bool), seed, complete=False)
-        return canonical(add_totals(table, self._totals)[metadata.modelled_columns], metadata)
+            table = self._sample_given(asked, np.ones(asked.shape, dtype=bool), seed, complete=False)
+            table = with_asked_totals(add_totals(table, self._totals), self._totals, asked)
+        return canonical(table[metadata.modelled_columns], metadata)
+
+    def check_conditions(self, conditions: Conditions | None, num_rows: int) -> pd.DataFrame | None:
+        """Conditions as `sample` reads them, a canonical frame of `num_rows` rows; None where nothing is asked for.
+
+        Raises:
+            SchemaError, SynthesizerError: as `sample`, before anything is drawn.
+        """
+        asked = condition_table(conditions, num_rows, self.metadata.modelled_columns, self.metadata)
+        if asked is not None:
+            require_order(asked, self.metadata)
+            self._require_learned(asked)
+        return asked
 
     def impute(self, table: pd.DataFrame, seed: int) -> pd.DataFrame:
         """The table with every missing cell of the modelled columns drawn given the rest of its row.
 
         Cells that are not missing stay as they are, and so do columns in which the model knows nothing but missing
-        values. A computed total is computed where it is missing and its parts are not, or have been drawn.
+        values. Where they contradict a constraint, the free cells of the row keep what constraints they still can. A
+        total is computed from its parts where it is missing; where it is not, the missing parts are what is left of it,
+        also beyond what the model draws.
 
         Args:
             table: the modelled columns; further ones are left out.
@@ -178,13 +222,9 @@ class Synthesizer(ABC):
             SynthesizerError: the table is empty, the seed out of range, or this kind cannot impute.
         """
         metadata, names = self.metadata, self.metadata.modelled_columns
-        missing = [name for name in names if name not in table.columns]
-        if missing:
-            raise SchemaError(f"the table to impute must hold every modelled column, however these miss: {missing}")
-        require_range(len(table), seed)
-        given = canonical(table[names], metadata)
-        modelled = given[self._modelled()]
-        filled = self._sample_given(modelled, modelled.notna().to_numpy(), seed, complete=True)
+        given = modelled_cells(table, names, metadata)
+        seed = checked_seed(seed)
+        filled = self._sample_given(given, given.notna().to_numpy(), seed, complete=True)
         totals = [derived.total for derived in self._totals]
         result = add_totals(filled, self._totals)
         for name in totals:
@@ -206,12 +246,9 @@ class Synthesizer(ABC):
             SchemaError: a modelled column is missing from the table, or of another type.
             SynthesizerError: the table is empty, the seed out of range, or this kind has no likelihood.
         """
-        names = self._modelled()
-        missing = [name for name in names if name not in table.columns]
-        if missing:
-            raise SchemaError(f"the table must hold every modelled column, however these miss: {missing}")
-        require_range(len(table), seed)
-        return self._log_prob(canonical(table[names], self.metadata), seed)
+        given = modelled_cells(table, self._modelled(), self.metadata)
+        seed = checked_seed(seed)
+        return self._log_prob(given, seed)
 
     def save(self, folder: Path) -> None:
         """Write the model folder; an existing one is replaced as a whole.
@@ -231,26 +268,26 @@ class Synthesizer(ABC):
         """Inverse of `save`.
 
         Raises:
-            ModelFileError: no model of this kind, corrupt, or of a newer format.
+            ModelFileError: no model of this kind, corrupt, or of a newer format; it names the file.
         """
         manifest = read_manifest(folder)
         if manifest["kind"] != cls.name:
             raise ModelFileError(f"{folder} must hold a '{cls.name}' model, however: kind={manifest['kind']!r}")
         verify(folder, manifest["files"])
-        try:
+        with reading(folder / MANIFEST):
             synthesizer = cls(SYNTHESIZER_CONFIGS[cls.name](**manifest["config"]))
-            synthesizer._metadata = Metadata.from_json((folder / METADATA).read_text(encoding="utf-8"))
-            synthesizer._totals = tuple(_total(record) for record in manifest["totals"])
-            synthesizer._combinations = tuple(
-                KnownCombinations.from_record(record, synthesizer.metadata) for record in manifest["combinations"]
-            )
-            require_complete(synthesizer._combinations, synthesizer.metadata)
-            synthesizer._num_train_rows = int(manifest["num_train_rows"])
-            synthesizer._losses = _losses(pd.read_csv(folder / LOSSES))
+            require_whole(manifest, synthesizer.config)
+            synthesizer._num_train_rows = manifest["num_train_rows"]
+        with reading(folder / METADATA):
+            synthesizer._metadata = metadata = read_metadata(folder / METADATA)
+        with reading(folder / MANIFEST):
+            synthesizer._totals = tuple(total_from_record(record, metadata) for record in manifest["totals"])
+            require_ordered(synthesizer._totals)
+            synthesizer._combinations = read_combinations(manifest["combinations"], metadata)
+        with reading(folder / LOSSES):
+            synthesizer._losses = _losses(read_losses(folder / LOSSES))
+        with reading(folder):
             synthesizer._load(folder)
-        except (LookupError, TypeError, ValueError, OverflowError, OSError, ConfigError, SchemaError) as err:
-            # not the error's own text: it may show a value of the table
-            raise ModelFileError(f"{folder} is not a complete model ({type(err).__name__}): train again") from err
         return synthesizer
 
     @abstractmethod
@@ -272,10 +309,15 @@ class Synthesizer(ABC):
     def _sample_given(
         self, table: pd.DataFrame, given: NDArray[np.bool_], seed: int, *, complete: bool
     ) -> pd.DataFrame:
-        """Rows that agree with the `given` cells of a canonical frame; `complete`: no free cell is missing."""
-        raise SynthesizerError(
-            f"rows given some of their cells need synthesizer 'tvae', however this model is a '{self.name}': train one"
-        )
+        """Rows that agree with the `given` cells of a canonical frame; `complete`: no free cell is missing.
+
+        A given total is met by its parts, except where other given cells contradict it.
+        """
+        raise SynthesizerError(_NO_CONDITIONS.format(self.name))
+
+    def _require_learned(self, asked: pd.DataFrame) -> None:
+        """Refuse conditions that the model has never learned."""
+        raise SynthesizerError(_NO_CONDITIONS.format(self.name))
 
     def _log_prob(self, table: pd.DataFrame, seed: int) -> NDArray[np.float64]:
         """Log likelihood of canonical rows."""
@@ -287,8 +329,12 @@ class Synthesizer(ABC):
 
     def _modelled(self) -> list[str]:
         """The modelled columns that are not computed."""
-        computed = {derived.total for derived in self._totals}
+        computed = self._computed()
         return [name for name in self.metadata.modelled_columns if name not in computed]
+
+    def _computed(self) -> set[str]:
+        """The totals that are no columns of the model."""
+        return {derived.total for derived in self._totals if not derived.modelled}
 
     def _described(self) -> dict[str, Any]:
         return {
@@ -299,10 +345,6 @@ class Synthesizer(ABC):
             "totals": [{**dataclasses.asdict(t), "type": t.type.value, "parts": list(t.parts)} for t in self._totals],
             "combinations": [known.to_record() for known in self._combinations],
         }
-
-
-def _total(record: dict[str, Any]) -> DerivedTotal:
-    return DerivedTotal(record["total"], tuple(record["parts"]), ColumnType(record["type"]), record["decimals"])
 
 
 def _losses(frame: pd.DataFrame) -> list[LossRecord]:

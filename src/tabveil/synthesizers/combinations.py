@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 
 from tabveil.constraints import ConstraintKind, ConstraintSpec
 from tabveil.entities import Codes, entities_per_group
-from tabveil.errors import TrainingError
+from tabveil.errors import SynthesizerError, TrainingError
 from tabveil.schema import Metadata, canonical
 
 COMBINED = (ConstraintKind.fixed_combinations, ConstraintKind.functional_dependency, ConstraintKind.one_hot)
@@ -32,8 +33,20 @@ class KnownCombinations:
 
     def broken(self, table: pd.DataFrame) -> NDArray[np.bool_]:
         """Rows of a canonical frame whose combination is not allowed, bool (num_rows,)."""
-        known, asked = (_keys(frame[list(self.columns)]) for frame in (self.allowed, table))
-        return np.asarray(~np.isin(asked, known))
+        return self._foreign(table[list(self.columns)])
+
+    def excluded(self, cells: pd.DataFrame) -> NDArray[np.bool_]:
+        """Rows of a canonical frame that are no part of an allowed combination, whatever their other cells become.
+
+        Args:
+            cells: some of the columns, and any others.
+        """
+        names = [name for name in self.columns if name in cells.columns]
+        return self._foreign(cells[names]) if names else np.zeros(len(cells), dtype=bool)
+
+    def _foreign(self, rows: pd.DataFrame) -> NDArray[np.bool_]:
+        """Rows that are not among those that the same columns of `allowed` hold."""
+        return np.asarray(~np.isin(_keys(rows), _keys(self.allowed[list(rows.columns)])))
 
     def to_record(self) -> dict[str, Any]:
         """For JSON: missing values are null, instants microseconds since 1970."""
@@ -68,6 +81,22 @@ def find_combinations(
     """
     constraints = [c for c in metadata.modelled_constraints if c.kind in COMBINED]
     return tuple(_combinations(constraint, table, entities, min_count) for constraint in constraints)
+
+
+def require_allowed(asked: pd.DataFrame, combinations: Sequence[KnownCombinations]) -> None:
+    """Refuse conditions that are no part of an allowed combination.
+
+    Raises:
+        SynthesizerError: names the constraint and the columns, not the values.
+    """
+    for known in combinations:
+        refused = int(known.excluded(asked).sum())
+        if refused:
+            names = [name for name in known.columns if name in asked.columns]
+            raise SynthesizerError(
+                f"conditions on {names} must be part of a combination that {known.label} allows, however {refused} "
+                "rows are of none: ask for values that enough people of the training table have together"
+            )
 
 
 def require_complete(combinations: tuple[KnownCombinations, ...], metadata: Metadata) -> None:

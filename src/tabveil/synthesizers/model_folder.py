@@ -7,17 +7,34 @@ the files of the kind.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tabveil.artifacts import to_json
-from tabveil.errors import ModelFileError
+from tabveil.errors import ModelFileError, TabVeilError
 from tabveil.provenance import sha256_of
 
 FORMAT = "tabveil-synthesizer"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MANIFEST, METADATA, LOSSES = "synthesizer.json", "metadata.json", "loss.csv"
+DAMAGE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, OSError, RuntimeError, TabVeilError)
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Whatever is wrong with what a file says becomes one `ModelFileError` that names it.
+
+    Args:
+        path: the file, or the folder where it may be one of several.
+    """
+    try:
+        yield
+    except ModelFileError:
+        raise
+    except DAMAGE as err:  # not the error's own text: it may show a value of the table
+        raise ModelFileError(f"{path} is not a complete model's ({type(err).__name__}): train again") from err
 
 
 def write_manifest(folder: Path, model: Mapping[str, Any]) -> None:
@@ -44,7 +61,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
         raise ModelFileError(
             f"{folder} must hold a model, however {MANIFEST} cannot be read: run the stage 'train'"
         ) from err
-    except ValueError as err:
+    except (ValueError, RecursionError) as err:
         raise ModelFileError(f"{path} must be JSON, however it is damaged: train again") from err
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise ModelFileError(f"{path} must describe a TabVeil model, however it was written by something else")
@@ -90,7 +107,9 @@ def verify(folder: Path, files: dict[str, str]) -> None:
         path = folder / name
         if Path(name).name != name or not path.is_file():
             raise ModelFileError(f"{folder} must hold the file {name}, however it is missing: train again")
-        if sha256_of(path) != expected:
+        with reading(path):
+            found = sha256_of(path)
+        if found != expected:
             raise ModelFileError(f"{path} must have the checksum of {MANIFEST}, however it differs: train again")
     foreign = sum(path.name not in files and path.name != MANIFEST for path in folder.iterdir())
     if foreign:

@@ -11,7 +11,15 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tabveil.errors import SynthesizerError
-from tabveil.schema import ConstraintKind, ConstraintSpec
+from tabveil.schema import Column, ConstraintKind, ConstraintSpec
+from tabveil.synthesizers.arguments import (
+    MAX_ROWS,
+    checked_shares,
+    fraction_below_one,
+    rows_and_seed,
+    same_for_all,
+    whole_number,
+)
 from tabveil.synthesizers.base import Synthesizer
 
 REBALANCE_CHUNK_ROWS = 20_000
@@ -25,7 +33,7 @@ class SampleCounts:
     Attributes:
         drawn: rows the synthesizer made.
         rejected: rows dropped. A row that breaks several constraints counts once here and once per label below.
-        rejected_by: rows that broke each constraint, by its label.
+        rejected_by: rows that broke each constraint, by its label; `bounds(x)` for a declared minimum or maximum.
     """
 
     drawn: int = 0
@@ -48,29 +56,33 @@ def sample_chunks(
     max_rejected_fraction: float = 0.9,
     counts: SampleCounts | None = None,
 ) -> Iterator[pd.DataFrame]:
-    """Exactly `num_rows` rows in which every constraint of `metadata.modelled_constraints` holds.
+    """Exactly `num_rows` rows in which every constraint of `metadata.modelled_constraints` and every declared minimum
+    and maximum holds.
 
     The rows follow from the model, `num_rows`, `seed` and `chunk_rows`. Memory is that of a few chunks, plus 8 bytes
     a row for each `unique` constraint, which holds across the whole table.
 
     Args:
         chunk_rows: most rows of one yielded frame, and of one draw.
-        conditions: values that every row must have, by column; see `Synthesizer.sample`.
-        max_rejected_fraction: of the drawn rows; above it the constraints are too hard for the model.
+        conditions: one value per column, which every row must have; see `Synthesizer.sample`. Rows of their own (a
+            frame) are for `sample`: here a row that breaks a constraint is drawn again elsewhere.
+        max_rejected_fraction: of the drawn rows, below 1; above it the constraints are too hard for the model.
         counts: filled as the rows are drawn.
 
     Yields:
         Frames of `chunk_rows` rows (the last may be shorter) with a fresh index.
 
     Raises:
-        SynthesizerError: too many rows rejected, or an argument out of range.
+        NotFittedError, SchemaError: as `Synthesizer.sample`; these and wrong arguments at the call.
+        SynthesizerError: too many rows rejected, or a wrong argument.
     """
-    if num_rows < 1 or chunk_rows < 1:
-        raise SynthesizerError(
-            f"num_rows and chunk_rows must be positive, however: num_rows={num_rows}, chunk_rows={chunk_rows}"
-        )
-    source = _ValidRows(synthesizer, seed, chunk_rows, max_rejected_fraction, counts or SampleCounts())
-    return source.chunks(num_rows, conditions)
+    num_rows, seed = rows_and_seed(num_rows, seed)
+    chunk_rows = whole_number("chunk_rows", chunk_rows, 1, MAX_ROWS)
+    limit = fraction_below_one("max_rejected_fraction", max_rejected_fraction)
+    source = _ValidRows(synthesizer, seed, chunk_rows, limit, counts or SampleCounts())
+    asked = same_for_all(conditions)
+    synthesizer.check_conditions(asked, 1)
+    return source.chunks(num_rows, asked)
 
 
 def rebalance(
@@ -92,24 +104,31 @@ def rebalance(
         rounded by the largest remainder.
 
     Raises:
-        SchemaError: the column is not modelled, or computed from others.
-        SynthesizerError: the shares are not positive or do not sum to 1, a value was never learned, or too many rows
-            break a constraint.
+        SchemaError: the column is not modelled, or a value is of another type.
+        SynthesizerError: the shares are not positive or do not sum to 1, a value was never learned or is there twice,
+            another argument is wrong, or too many rows break a constraint.
     """
-    if not shares or min(shares.values()) <= 0 or abs(sum(shares.values()) - 1) > 1e-6:
-        raise SynthesizerError(
-            f"the shares of '{column}' must be positive and sum to 1, however: {len(shares)} shares that sum to "
-            f"{sum(shares.values()):g}"
-        )
-    source = _ValidRows(synthesizer, seed, REBALANCE_CHUNK_ROWS, max_rejected_fraction, SampleCounts())
+    num_rows, seed = rows_and_seed(num_rows, seed)
+    parts_of_one = checked_shares(column, shares)
+    limit = fraction_below_one("max_rejected_fraction", max_rejected_fraction)
+    _require_values(synthesizer, column, list(shares))
+    source = _ValidRows(synthesizer, seed, REBALANCE_CHUNK_ROWS, limit, SampleCounts())
     parts = [
         chunk
-        for value, count in zip(shares, _largest_remainder(list(shares.values()), num_rows), strict=True)
+        for value, count in zip(shares, _largest_remainder(parts_of_one, num_rows), strict=True)
         if count
         for chunk in source.chunks(count, {column: value})
     ]
     order = np.random.default_rng(seed).permutation(num_rows)
     return pd.concat(parts, ignore_index=True).iloc[order].reset_index(drop=True)
+
+
+def _require_values(synthesizer: Synthesizer, column: str, values: list[Any]) -> None:
+    """Refuse values that cannot be asked for, and those that mean the same one."""
+    frames = [synthesizer.check_conditions({column: value}, 1) for value in values]
+    asked = pd.concat([frame for frame in frames if frame is not None], ignore_index=True)
+    if asked.duplicated().any():
+        raise SynthesizerError(f"the shares of '{column}' must name each value once, however some mean the same")
 
 
 def _largest_remainder(shares: Sequence[float], total: int) -> list[int]:
@@ -132,9 +151,11 @@ class _ValidRows:
         constraints = synthesizer.metadata.modelled_constraints
         self.combinations = synthesizer.combinations
         combined = {known.label for known in self.combinations}
-        self.row_wise = [c for c in constraints if c.row_wise and c.label not in combined]
+        bounds = [_Bounds(c) for c in synthesizer.metadata.columns if c.modelled and _Bounds(c).declared]
+        row_wise = [c for c in constraints if c.row_wise and c.label not in combined]
+        self.row_wise: list[ConstraintSpec | _Bounds] = [*row_wise, *bounds]
         self.unique = [_UniqueKey(c) for c in constraints if c.kind is ConstraintKind.unique]
-        counts.rejected_by.update({c.label: 0 for c in constraints})
+        counts.rejected_by.update(dict.fromkeys([c.label for c in (*constraints, *self.row_wise)], 0))
 
     def chunks(self, num_rows: int, conditions: Mapping[str, Any] | None = None) -> Iterator[pd.DataFrame]:
         """Full chunks and a rest, `num_rows` rows in all."""
@@ -189,6 +210,26 @@ class _ValidRows:
                 f"{self.counts.rejected_fraction:.1%} of {self.counts.drawn} did, most of them {worst[0]!r}: "
                 "train longer, drop the constraint, or raise sampling.max_rejected_fraction"
             )
+
+
+class _Bounds:
+    """A column's declared minimum and maximum."""
+
+    def __init__(self, column: Column) -> None:
+        self.name, self.label = column.name, f"bounds({column.name})"
+        self.minimum, self.maximum = column.minimum, column.maximum
+
+    @property
+    def declared(self) -> bool:
+        """Whether there is one."""
+        return self.minimum is not None or self.maximum is not None
+
+    def broken(self, table: pd.DataFrame) -> NDArray[np.bool_]:
+        """Rows whose number lies outside; a missing one holds."""
+        values = table[self.name].to_numpy(dtype=np.float64, na_value=np.nan)
+        low = -np.inf if self.minimum is None else self.minimum
+        high = np.inf if self.maximum is None else self.maximum
+        return np.asarray((values < low) | (values > high))
 
 
 class _UniqueKey:

@@ -109,8 +109,7 @@ class SDVSynthesizer(Synthesizer):
 
     def _load(self, folder: Path) -> None:
         used = (folder / "columns.txt").read_text(encoding="utf-8").splitlines()
-        computed = {derived.total for derived in self._totals}
-        names = [n for n in self.metadata.modelled_columns if n not in computed]
+        names = self._modelled()
         self._choose_columns(self.metadata, names, [n for n in names if n not in used])
         with _quiet():
             try:

@@ -16,12 +16,18 @@ from tabveil.entities import Codes
 from tabveil.errors import ConfigError, NotFittedError, TrainingError
 from tabveil.schema import Metadata
 from tabveil.synthesizers.base import LossRecord, Synthesizer, Watch
+from tabveil.synthesizers.combinations import require_allowed
 from tabveil.synthesizers.progress import training_progress
 from tabveil.synthesizers.runtime import isolated, resolve_device
-from tabveil.synthesizers.tvae.conditional import draw_given, known_cells, require_learned
+from tabveil.synthesizers.tvae.combination_rules import CombinationRule, combination_rules, require_combined
+from tabveil.synthesizers.tvae.conditional import draw_given
+from tabveil.synthesizers.tvae.given_totals import require_reachable, settled, with_left
+from tabveil.synthesizers.tvae.known import known_cells, require_learned
 from tabveil.synthesizers.tvae.likelihood import log_likelihood
 from tabveil.synthesizers.tvae.memory import rows_within
 from tabveil.synthesizers.tvae.network import TVAENetwork
+from tabveil.synthesizers.tvae.order_rules import order_rules, require_room
+from tabveil.synthesizers.tvae.relations import relations_of, require_drawable, within_categories
 from tabveil.synthesizers.tvae.rules import rules_of
 from tabveil.synthesizers.tvae.sampling import SamplingPlan, draw
 from tabveil.synthesizers.tvae.schedule import planned_steps
@@ -47,6 +53,7 @@ class TVAE(Synthesizer):
             raise ConfigError(f"the TVAE needs a TVAEConfig, however: {type(config).__name__}")
         super().__init__(config)
         self._model: tuple[Tokenizer, TVAENetwork] | None = None
+        self._combination_rules: tuple[CombinationRule, ...] = ()
 
     def _fit(self, table: pd.DataFrame, metadata: Metadata, entities: Codes | None, watch: Watch) -> None:
         if table.shape[1] == 0:
@@ -56,6 +63,8 @@ class TVAE(Synthesizer):
         exact = {name for known in self.combinations for name in known.columns}
         order = _generation_order(list(table.columns), metadata.target)
         tokenizer = fit_tokenizer(table, metadata, order, config, rng, entities=entities, exact=exact)
+        tokenizer = within_categories(tokenizer, table, self.combinations, config.max_categories, entities)
+        require_drawable(relations_of(tokenizer, self.combinations))
         with isolated(config.seed, config.num_threads, device=device):
             with torch.device("cpu"):  # the same first weights on every device
                 network = TVAENetwork(tokenizer, config)
@@ -71,27 +80,36 @@ class TVAE(Synthesizer):
                 rows = rows_of(encoded)
                 train(network.to(device), rows, config, rng, on_check, entities=entities, checkpoint=watch.checkpoint)
         self._model = (tokenizer, network)
+        self._combination_rules = combination_rules(tokenizer, self.combinations)
 
     def _sample(self, num_rows: int, seed: int) -> pd.DataFrame:
-        generator = torch.Generator("cpu").manual_seed(seed)
-        with isolated(seed, self.config.num_threads, device=self._device):
-            tokens, places = draw(self._plan(), num_rows, generator)
+        with isolated(seed, 1, device=self._device):
+            tokens, places = draw(self._plan(), num_rows, seed, self._sampling_threads)
         return self._fitted()[0].decode(tokens, places)
 
     def _sample_given(
         self, table: pd.DataFrame, given: NDArray[np.bool_], seed: int, *, complete: bool
     ) -> pd.DataFrame:
         tokenizer = self._fitted()[0]
-        known = known_cells(tokenizer, table, given, np.random.default_rng(seed), complete=complete)
-        if not complete:
-            require_learned(tokenizer, known)
-        generator = torch.Generator("cpu").manual_seed(seed)
-        with isolated(seed, self.config.num_threads, device=self._device):
-            tokens, places = draw_given(self._plan(), known, generator)
-        drawn = tokenizer.decode(tokens, places)
+        known = known_cells(tokenizer, table, given, np.random.default_rng(seed), self._totals, complete=complete)
+        with isolated(seed, 1, device=self._device):
+            (tokens, places), left = draw_given(self._plan(), known, seed, self._sampling_threads)
+        drawn = with_left(tokenizer.decode(tokens, places), tokenizer, left)
         for position, name in enumerate(table.columns):  # exactly as given, also what tokens keep only nearly
-            drawn[name] = table[name].where(pd.Series(given[:, position]), drawn[name])
-        return drawn
+            if name in drawn.columns:
+                drawn[name] = table[name].where(pd.Series(given[:, position]), drawn[name])
+        for rule in order_rules(tokenizer, self.metadata.modelled_constraints):
+            rule.keep(drawn, ~known.mask & np.isnan(left))
+        return settled(drawn, tokenizer, known.totals, ~known.mask)
+
+    def _require_learned(self, asked: pd.DataFrame) -> None:
+        tokenizer, given = self._fitted()[0], np.ones(asked.shape, dtype=bool)
+        require_learned(tokenizer, asked)
+        known = known_cells(tokenizer, asked, given, np.random.default_rng(0), self._totals)
+        require_allowed(asked, self.combinations)
+        require_combined(tokenizer, self._combination_rules, known)
+        require_room(tokenizer, order_rules(tokenizer, self.metadata.modelled_constraints), known)
+        require_reachable(tokenizer, known.totals, known)
 
     def _log_prob(self, table: pd.DataFrame, seed: int) -> NDArray[np.float64]:
         tokenizer, network = self._fitted()
@@ -105,8 +123,10 @@ class TVAE(Synthesizer):
 
     def _load(self, folder: Path) -> None:
         """A model trained on a GPU is loaded to the processor where there is none."""
-        tokenizer, network = load_model(folder, self.config)
+        order = _generation_order(self._modelled(), self.metadata.target)
+        tokenizer, network = load_model(folder, self.config, [self.metadata[name] for name in order])
         self._model = (tokenizer, network.to(resolve_device("cpu" if self.config.device == "cpu" else "auto")))
+        self._combination_rules = combination_rules(tokenizer, self.combinations)
 
     @property
     def _min_count(self) -> int:
@@ -115,8 +135,13 @@ class TVAE(Synthesizer):
     @torch.no_grad()
     def _plan(self) -> SamplingPlan:
         tokenizer, network = self._fitted()
-        rules = rules_of(tokenizer, self.metadata.modelled_constraints, self.combinations)
+        rules = rules_of(tokenizer, self.metadata.modelled_constraints, self._combination_rules)
         return SamplingPlan(network, tokenizer, rules)
+
+    @property
+    def _sampling_threads(self) -> int:
+        """Batches that a GPU would draw side by side wait for each other: there one thread is enough."""
+        return self.config.sampling_threads if self._device.type == "cpu" else 1
 
     @property
     def _device(self) -> torch.device:

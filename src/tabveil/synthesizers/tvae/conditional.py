@@ -4,109 +4,53 @@ The decoder runs through the columns once. A given cell is set, not drawn, and w
 by how likely each finds it; where the weights become uneven the candidates are redrawn by them (Gordon et al. 1993;
 effective sample size as in Kong et al. 1994). After the last given column one candidate per row is left. No row is
 rejected. With finitely many candidates the free cells follow the model's conditional distribution approximately.
+Of a given total, the part that is known last becomes a given cell of each candidate (`given_totals`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tabveil.errors import SynthesizerError
-from tabveil.synthesizers.tvae.kernel import Kernel, log_density_in_slice
+from tabveil.constraints import SUM_SLACK
+from tabveil.synthesizers.tvae.cell_numbers import encoded, grain, num_decimals, rounded, weighed_step
+from tabveil.synthesizers.tvae.given_totals import GivenSum
+from tabveil.synthesizers.tvae.kernel import Kernel, log_density_in_slice, log_mass
+from tabveil.synthesizers.tvae.known import Known
 from tabveil.synthesizers.tvae.numeric import NumericCodec
-from tabveil.synthesizers.tvae.rules import Seen
+from tabveil.synthesizers.tvae.order_rules import Limits, OrderRule
+from tabveil.synthesizers.tvae.parallel import side_by_side
+from tabveil.synthesizers.tvae.rows import Seen
 from tabveil.synthesizers.tvae.sampling import BATCH_ROWS, Batch, Drawn, SamplingPlan, joined
-from tabveil.synthesizers.tvae.tokenizer import MISSING, Tokenizer
+from tabveil.synthesizers.tvae.tokenizer import MISSING
 
 NUM_PARTICLES = 16
 FORBIDDEN = -1e4  # log weight
 
 
-@dataclass(frozen=True)
-class Known:
-    """Which cells are given, and what they are.
+class GivenDrawn(NamedTuple):
+    """Rows, and float64 (num_rows, num_columns): the numbers that given totals leave to a cell, NaN elsewhere."""
 
-    Attributes:
-        mask: bool (num_rows, num_columns), the given cells, columns in generation order.
-        tokens: int64 (num_rows, num_columns). places: float64 (num_rows, num_numeric). Anything where not given.
-        complete: whether the free cells must not be missing.
-    """
-
-    mask: NDArray[np.bool_]
-    tokens: NDArray[np.int64]
-    places: NDArray[np.float64]
-    complete: bool = False
-
-    def __len__(self) -> int:
-        return len(self.mask)
-
-    def __getitem__(self, index: slice | NDArray[np.intp]) -> Known:
-        return Known(self.mask[index], self.tokens[index], self.places[index], self.complete)
+    drawn: Drawn
+    left: NDArray[np.float64]
 
 
-def known_cells(
-    tokenizer: Tokenizer,
-    table: pd.DataFrame,
-    given: NDArray[np.bool_],
-    rng: np.random.Generator,
-    *,
-    complete: bool = False,
-) -> Known:
-    """The given cells of a canonical frame as tokens.
-
-    Args:
-        table: some or all modelled columns.
-        given: bool (num_rows, table's columns); other cells are free, as are the columns that are not in `table`.
-    """
-    shape = (len(table), len(tokenizer.codecs))
-    known = Known(
-        np.zeros(shape, bool), np.zeros(shape, np.int64), np.full((len(table), len(tokenizer.numeric)), 0.5), complete
-    )
-    for i, codec in enumerate(tokenizer.codecs):
-        if codec.name not in table.columns:
-            continue
-        known.mask[:, i] = given[:, list(table.columns).index(codec.name)]
-        if isinstance(codec, NumericCodec):
-            known.tokens[:, i], known.places[:, tokenizer.numeric.index(i)] = codec.encode(table[codec.name], rng)
-        else:
-            known.tokens[:, i] = codec.encode(table[codec.name])
-    return known
-
-
-def require_learned(tokenizer: Tokenizer, known: Known) -> None:
-    """Raise if a given cell is something that the model never samples: an unknown category, a missing value.
-
-    Raises:
-        SynthesizerError: names the columns, not the values.
-    """
-    for i, codec in enumerate(tokenizer.codecs):
-        tokens = known.tokens[known.mask[:, i], i]
-        refused = tokens[~codec.emitted[tokens]]
-        if len(refused):
-            what = "missing values" if (refused == MISSING).any() else "values"
-            raise SynthesizerError(
-                f"conditions on column '{codec.name}' must be {what} that the model has learned, however "
-                f"{len(refused)} are not: fewer people than the rare threshold had them in the training table, or none"
-            )
-
-
-@torch.inference_mode()
 def draw_given(
-    plan: SamplingPlan, known: Known, generator: torch.Generator, *, num_particles: int = NUM_PARTICLES
-) -> Drawn:
-    """Rows with the given cells as given."""
+    plan: SamplingPlan, known: Known, seed: int, num_threads: int = 1, *, num_particles: int = NUM_PARTICLES
+) -> GivenDrawn:
+    """Rows with the given cells as given. They do not depend on `num_threads`; see `parallel.side_by_side`."""
     size = max(1, BATCH_ROWS // num_particles)
-    return joined(
-        [
-            GivenBatch(plan, known[start : start + size], generator, num_particles=num_particles).run()
-            for start in range(0, len(known), size)
-        ]
-    )
+
+    def batch(generator: torch.Generator, i: int) -> GivenDrawn:
+        part = GivenBatch(plan, known[i * size : (i + 1) * size], generator, num_particles=num_particles)
+        return GivenDrawn(part.run(), part.left())
+
+    parts = side_by_side(batch, -(-len(known) // size), seed, num_threads)
+    return GivenDrawn(joined([part.drawn for part in parts]), np.concatenate([part.left for part in parts]))
 
 
 class GivenBatch(Batch):
@@ -115,27 +59,173 @@ class GivenBatch(Batch):
     def __init__(self, plan: SamplingPlan, known: Known, generator: torch.Generator, *, num_particles: int) -> None:
         super().__init__(plan, len(known) * num_particles, generator)
         repeated, device = known[np.repeat(np.arange(len(known)), num_particles)], plan.device
-        self.complete = known.complete
-        self.mask, self.known_tokens, self.known_places = (
-            torch.from_numpy(part).to(device) for part in (repeated.mask, repeated.tokens, repeated.places)
+        self.complete, self.totals, self.total_columns = known.complete, repeated.totals, repeated.totals.columns
+        self.mask, self.known_tokens, self.known_places, self.known_values = (
+            torch.from_numpy(part).to(device)
+            for part in (repeated.mask, repeated.tokens, repeated.places, repeated.values)
         )
+        self.is_left, self.may_miss = torch.zeros_like(self.mask), torch.zeros_like(self.mask)
+        self.log_carried = torch.zeros(self.mask.shape, device=device)
         self.log_weights = torch.zeros(len(known), num_particles, device=device)
-        given = np.flatnonzero(known.mask.any(axis=0))
-        self.last_given = int(given[-1]) if len(given) else -1
+        self.last_given = max([-1, *np.flatnonzero(known.mask.any(axis=0)), *self.total_columns])
+        if self.total_columns:
+            self.rng = np.random.default_rng(int(self._uniform(1) * 2**53))
+            self._settle()
         if self.last_given < 0:
             self._choose_particles()
+
+    def left(self) -> NDArray[np.float64]:
+        """What given totals left to each cell, float64 (num_rows, num_columns), NaN elsewhere."""
+        return torch.where(self.is_left, self.known_values, torch.nan).cpu().numpy()
 
     def _choose(self, column: int) -> None:
         logits, kernel = self._logits(column)
         drawn = self._draw(column, logits, complete=self.complete)
-        mask, tokens = self.mask[:, column], self.known_tokens[:, column]
-        self._record(column, torch.where(mask, tokens, drawn), kernel)
-        if mask.any():
-            weights = torch.where(mask, self._log_prob(column, tokens, logits, kernel), 0.0)
+        weights = self._weights(column, drawn, logits, kernel)
+        mask = self.mask[:, column]
+        self._record(column, torch.where(mask, self.known_tokens[:, column], drawn), kernel)
+        if weights is not None:
             self.log_weights = self.log_weights + weights.view_as(self.log_weights)
             self._resample()
         if column == self.last_given:
             self._choose_particles()
+        self.num_drawn = column + 1
+        if column in self.total_columns:
+            self._settle()
+
+    def _weights(self, column: int, drawn: Tensor, logits: Tensor, kernel: Kernel | None) -> Tensor | None:
+        """Log weights that a column gives the candidates, (num_rows * num_particles,); None where it gives none."""
+        mask, tokens = self.mask[:, column], self.known_tokens[:, column]
+        if column not in self.total_columns:
+            return torch.where(mask, self._log_prob(column, tokens, logits, kernel), 0.0) if mask.any() else None
+        share, beyond = self._grain(column)
+        given = self._log_prob(column, tokens, logits, kernel) + share
+        given = torch.where(self._follows(column), self._log_present(column, logits), given) + FORBIDDEN * beyond
+        if self.may_miss[:, column].any():
+            given = self._maybe_missing(column, logits, kernel, given)
+        return torch.where(mask, given, self._log_open(column, logits) + self._log_cut(column, drawn, kernel))
+
+    def _grain(self, column: int) -> tuple[Tensor, Tensor]:
+        """`cell_numbers.grain` of the given cells: candidates may be left different numbers, in wide or narrow bins."""
+        values, device = self.known_values[:, column].cpu().numpy(), self.mask.device
+        share, beyond = grain(self.plan.tokenizer.codecs[column], self.known_tokens[:, column].cpu().numpy(), values)
+        for rule in self.plan.rules[column]:
+            if isinstance(rule, OrderRule):
+                beyond = beyond + rule.crossed(self, column, values)
+        log_share, distance = (torch.from_numpy(np.nan_to_num(part)).float().to(device) for part in (share, beyond))
+        log_share = log_share + self.log_carried[:, column]
+        return log_share, torch.where(self.is_left[:, column], distance, 0.0)
+
+    def _follows(self, column: int) -> Tensor:
+        """Where a cell is certain, if it is not missing, since a modelled total and its parts keep their sum."""
+        follows = torch.zeros_like(self.mask[:, column])
+        for asked in self.totals.sums:
+            if asked.position == column:
+                follows |= torch.from_numpy(asked.complete(self, self.plan.tokenizer)).to(follows.device)
+            elif asked.position is not None and column in asked.columns and asked.position < column:
+                follows |= self.is_left[:, column]
+        return follows
+
+    def _log_present(self, column: int, logits: Tensor) -> Tensor:
+        """How likely a cell is not missing."""
+        pool = logits.masked_fill(~self._emitted(column, complete=self.complete), -torch.inf)
+        return (pool[:, MISSING + 1 :].logsumexp(1) - pool.logsumexp(1)).clamp(min=FORBIDDEN)
+
+    def _maybe_missing(self, column: int, logits: Tensor, kernel: Kernel | None, given: Tensor) -> Tensor:
+        """A number that is left may be missing instead where the training table shows such rows."""
+        none = torch.zeros_like(self.known_tokens[:, column])
+        missing = self._log_prob(column, none, logits, kernel)
+        can_miss = self.may_miss[:, column] & self.plan.columns[column].emitted[MISSING] & (not self.complete)
+        chosen = can_miss & (self._uniform(len(given)) < torch.sigmoid((missing - given).double()))
+        self.mask[:, column] |= chosen
+        self.known_tokens[:, column].masked_fill_(chosen, MISSING)
+        self.known_values[:, column].masked_fill_(chosen, torch.nan)
+        self.is_left[:, column] &= ~chosen
+        return torch.where(can_miss, torch.logaddexp(missing, given), given)
+
+    def _log_open(self, column: int, logits: Tensor) -> Tensor:
+        """How likely the model finds the tokens that given totals leave open, among all those that are drawn."""
+        emitted = self._emitted(column, complete=self.complete)
+        pools = (super()._open(column, emitted), self._open(column, emitted))
+        every, some = (logits.masked_fill(~pool, -torch.inf).logsumexp(1) for pool in pools)
+        return some - every
+
+    def _open(self, column: int, emitted: Tensor) -> Tensor:
+        allowed = super()._open(column, emitted)
+        if column not in self.total_columns:
+            return allowed
+        fits = torch.from_numpy(self.totals.open_tokens(self, self.plan.tokenizer, column)).to(allowed.device)
+        fits = allowed & (fits | self.mask[:, column, None])
+        return torch.where(fits.any(dim=1, keepdim=True), fits, allowed)
+
+    def _limits(self, column: int, chosen: Tensor) -> list[Limits]:
+        limits = super()._limits(column, chosen)
+        return [*limits, self._cut(column, chosen)] if column in self.total_columns else limits
+
+    def _cut(self, column: int, chosen: Tensor, widened: float = 0.0) -> Limits:
+        """Where in the slices of the chosen tokens a number leaves every given total in reach."""
+        codec, tokens = self.plan.tokenizer.codecs[column], chosen.cpu().numpy()
+        assert isinstance(codec, NumericCodec)  # noqa: S101  others have no slices
+        low, high = self.totals.interval(self, self.plan.tokenizer, column)
+        ends = (codec.place_in(tokens, end) for end in (low - widened, high + widened))
+        return Limits(*(torch.from_numpy(end).to(chosen.device) for end in ends))
+
+    def _log_cut(self, column: int, drawn: Tensor, kernel: Kernel | None) -> Tensor:
+        """How likely the model finds that part of the drawn bin, among what the other rules leave of it."""
+        codec, weights = self.plan.tokenizer.codecs[column], self.plan.columns[column]
+        if kernel is None or not isinstance(codec, NumericCodec):
+            return torch.zeros(len(drawn), device=drawn.device)
+        low, high = weights.low[drawn], weights.high[drawn]
+        for limits in super()._limits(column, drawn):
+            low, high = torch.maximum(low, limits.low), torch.minimum(high, limits.high)
+        cut = self._cut(column, drawn, codec.resolution.step / 2)
+        middle, sharpness = kernel.middle[:, 0].double(), kernel.sharpness[:, 0].double()
+        every, some = (
+            log_mass((start - middle) * sharpness, (end - middle) * sharpness)
+            for start, end in ((low, high), (torch.maximum(low, cut.low), torch.minimum(high, cut.high)))
+        )
+        is_bin = self.plan.network.is_bin[self.plan.layout.span(column)][drawn]
+        return torch.where(is_bin, (some - every).clamp(max=0.0), 0.0).float()
+
+    def _settle(self) -> None:
+        """Make every cell a given one that is all that is left of a total."""
+        found = True
+        while found:
+            found = False
+            for asked in self.totals.sums:
+                left, _ = asked.left(self, self.plan.tokenizer)
+                for position, column in enumerate(asked.columns):
+                    rows = np.flatnonzero(~np.isnan(left[:, position]))
+                    if len(rows):
+                        self._give(column, rows, left[rows, position], asked)
+                        found = True
+
+    def _give(self, column: int, rows: NDArray[np.intp], values: NDArray[np.float64], asked: GivenSum) -> None:
+        codec, at = self.plan.tokenizer.codecs[column], torch.from_numpy(rows).to(self.mask.device)
+        near, carried = rounded(codec, values), self._carried(column, asked, at)
+        values = np.where((np.abs(near - values) <= asked.tolerance + SUM_SLACK) | (carried < 0), near, values)
+        self.log_carried[at, column] = torch.from_numpy(carried).float().to(at.device)
+        tokens, places = (torch.from_numpy(part).to(at.device) for part in encoded(codec, values, self.rng))
+        self.mask[at, column], self.is_left[at, column], self.may_miss[at, column] = True, True, not asked.needed
+        self.known_tokens[at, column], self.known_values[at, column] = tokens, torch.from_numpy(values).to(at.device)
+        number = self.plan.columns[column].number
+        if number is not None:
+            self.known_places[at, number] = places
+
+    def _carried(self, column: int, asked: GivenSum, at: Tensor) -> NDArray[np.float64]:
+        """Where a drawn part has more decimals, so that it can take what rounding leaves (`given_totals.settled`).
+
+        Returns:
+            Log of how many of its steps one of the column is, negative; 0 where there is none.
+        """
+        codecs, carried = self.plan.tokenizer.codecs, np.zeros(len(at))
+        for other, count in zip(asked.columns, asked.counts, strict=True):
+            finer = num_decimals(codecs[other]) > num_decimals(codecs[column]) and count == 1
+            if finer and other != column and other < self.num_drawn:
+                drawn = (~self.mask[at, other] & (self.tokens[at, other] != MISSING)).cpu().numpy()
+                ratio = np.log(weighed_step(codecs[other]) / weighed_step(codecs[column]))
+                carried = np.where(drawn, np.minimum(carried, min(ratio, -1e-9)), carried)
+        return carried
 
     def _place(self, column: int, chosen: Tensor, kernel: Kernel) -> Tensor:
         number = self.plan.columns[column].number
@@ -145,10 +235,10 @@ class GivenBatch(Batch):
     def seen(self, column: int) -> Seen:
         """Cells that are given are known from the beginning."""
         drawn, mask, number = super().seen(column), self.mask[:, column], self.plan.columns[column].number
-        tokens = torch.where(mask, self.known_tokens[:, column], drawn.tokens)
-        if number is None or drawn.places is None:
-            return Seen(tokens, None, drawn.known | mask)
-        return Seen(tokens, torch.where(mask, self.known_places[:, number], drawn.places), drawn.known | mask)
+        tokens, places = torch.where(mask, self.known_tokens[:, column], drawn.tokens), drawn.places
+        if number is not None and places is not None:
+            places = torch.where(mask, self.known_places[:, number], places)
+        return Seen(tokens, places, drawn.known | mask, self.known_values[:, column])
 
     def _log_prob(self, column: int, tokens: Tensor, logits: Tensor, kernel: Kernel | None) -> Tensor:
         """Of the given cells, (num_rows * num_particles,): among the tokens that are sampled, else among all.
@@ -193,6 +283,9 @@ class GivenBatch(Batch):
 
     def _take(self, index: Tensor) -> None:
         self.inputs, self.tokens, self.places = self.inputs[index], self.tokens[index], self.places[index]
-        self.states = [state[index] for state in self.states]
+        self.states, self.sums = ([part[index] for part in parts] for parts in (self.states, self.sums))
         self.mask, self.known_tokens = self.mask[index], self.known_tokens[index]
-        self.known_places, self.num_rows = self.known_places[index], len(index)
+        self.known_places, self.known_values = self.known_places[index], self.known_values[index]
+        self.is_left, self.may_miss = self.is_left[index], self.may_miss[index]
+        self.log_carried = self.log_carried[index]
+        self.totals, self.num_rows = self.totals[index.cpu().numpy()], len(index)

@@ -23,7 +23,11 @@ Ints = NDArray[np.int64]
 
 
 def find_spikes(values: Floats, num_rows: int, config: TVAEConfig, entities: Codes | None) -> Floats:
-    """Exact values in at least `spike_fraction` of the rows and of enough entities, ascending.
+    """Exact values that are frequent and of enough entities, ascending.
+
+    Frequent: in at least `spike_fraction` of the rows, or `spike_fraction_of_rest` of those that have a value and no
+    more frequent one, while these are enough for a bin. The second finds the usual amounts of a column that is mostly
+    zero, and leaves its tail.
 
     Args:
         values: without NaN, shape (num_values,); `entities` alike.
@@ -32,7 +36,13 @@ def find_spikes(values: Floats, num_rows: int, config: TVAEConfig, entities: Cod
     distinct, groups, counts = np.unique(values, return_inverse=True, return_counts=True)
     holders = counts if entities is None else entities_per_group(groups.reshape(-1), len(distinct), entities)
     enough = max(config.min_spike_rows, config.rare_threshold)
-    return distinct[(counts >= int(np.ceil(config.spike_fraction * num_rows))) & (holders >= enough)]
+    order = np.argsort(-counts, kind="stable")
+    rest = len(values) - np.concatenate([[0], np.cumsum(counts[order])])[:-1]
+    of_rest = np.where(rest >= config.min_bin_rows, config.spike_fraction_of_rest * rest, np.inf)
+    wanted = np.minimum(config.spike_fraction * num_rows, of_rest)
+    frequent = np.empty(len(distinct), dtype=bool)
+    frequent[order] = np.logical_and.accumulate(counts[order] >= wanted)
+    return distinct[frequent & (holders >= enough)]
 
 
 def fit_knots(

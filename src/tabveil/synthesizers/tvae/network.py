@@ -48,7 +48,7 @@ class Encoder(nn.Module):
         self.features = nn.Linear(count, width) if count else None
         self.hidden = nn.Linear(width, width)
         self.out = nn.Linear(width, 2 * config.latent_dim)
-        self.dropout = config.dropout
+        self.dropout = 0.0
         nn.init.normal_(self.tokens.weight, std=layout.num_columns**-0.5)
         nn.init.normal_(self.out.weight, std=0.01)
 
@@ -87,7 +87,7 @@ class Decoder(nn.Module):
 
     def __init__(self, layout: Layout, config: TVAEConfig) -> None:
         super().__init__()
-        self.layout, self.dropout = layout, config.dropout
+        self.layout, self.dropout = layout, 0.0
         self.degrees = unit_degrees(layout.num_columns, config.decoder_dim)
         self.input_owner = input_owner(layout)
         self.head_owner = head_owner(layout)
@@ -193,6 +193,10 @@ class TVAENetwork(nn.Module):
     def device(self) -> torch.device:
         """Where the parameters are."""
         return self.offsets.device
+
+    def set_dropout(self, share: float) -> None:
+        """What `train` mode drops of the hidden units; nothing before this is called."""
+        self.encoder.dropout = self.decoder.dropout = share
 
     @torch.no_grad()
     def start_at(self, log_shares: Sequence[NDArray[np.float32]]) -> None:

@@ -19,10 +19,14 @@ from tabveil.synthesizers.tvae.features import NUM_FEATURES
 from tabveil.synthesizers.tvae.kernel import Kernel, kernel_parameters, slice_masses, truncated_logistic
 from tabveil.synthesizers.tvae.network import EMBEDDING_DIM, LAYERS, MaskedLinear, TVAENetwork
 from tabveil.synthesizers.tvae.numeric import NumericCodec
-from tabveil.synthesizers.tvae.rules import OrderRule, Rule, Seen
+from tabveil.synthesizers.tvae.order_rules import Limits, OrderRule
+from tabveil.synthesizers.tvae.parallel import side_by_side
+from tabveil.synthesizers.tvae.rows import Seen
+from tabveil.synthesizers.tvae.rules import Rule
 from tabveil.synthesizers.tvae.tokenizer import MISSING, Tokenizer
 
 BATCH_ROWS = 2048  # rows drawn at once: bounds memory, and fits a processor's cache
+BLOCK_COLUMNS = 16  # what these add to all later units is summed once, so that a column costs the same in a wide table
 BELOW_ONE = 1 - 1e-6  # a share drawn must be less than the whole, also after rounding
 
 
@@ -33,16 +37,13 @@ class Drawn(NamedTuple):
     places: NDArray[np.float64]
 
 
-@torch.inference_mode()
-def draw(plan: SamplingPlan, num_rows: int, generator: torch.Generator) -> Drawn:
-    """Rows from z ~ N(0, I).
+def draw(plan: SamplingPlan, num_rows: int, seed: int, num_threads: int = 1) -> Drawn:
+    """Rows from z ~ N(0, I). They do not depend on `num_threads`; see `parallel.side_by_side`."""
 
-    Args:
-        generator: on any device; the network may be on another.
-    """
-    return joined(
-        [Batch(plan, min(BATCH_ROWS, num_rows - start), generator).run() for start in range(0, num_rows, BATCH_ROWS)]
-    )
+    def batch(generator: torch.Generator, i: int) -> Drawn:
+        return Batch(plan, min(BATCH_ROWS, num_rows - i * BATCH_ROWS), generator).run()
+
+    return joined(side_by_side(batch, -(-num_rows // BATCH_ROWS), seed, num_threads))
 
 
 def joined(parts: list[Drawn]) -> Drawn:
@@ -54,7 +55,7 @@ class _Column(NamedTuple):
     """Weights with which one column is computed and drawn; `units` are those of its degree, a slice.
 
     Attributes:
-        num_known: inputs that the column may see; the first are z and 1.
+        known: inputs that the column may see and that are not summed yet; the first of all are z and 1.
         inputs: weights of those units in every layer, one after the other, on these inputs.
         hidden: per layer above the first, weights of those units on the layer below up to them.
         heads: weights of the column's tokens and, of a number, its kernel, on z, 1 and the units up to here.
@@ -63,7 +64,7 @@ class _Column(NamedTuple):
     """
 
     units: slice
-    num_known: int
+    known: slice
     inputs: Tensor
     hidden: list[Tensor]
     heads: Tensor
@@ -111,8 +112,19 @@ class SamplingPlan:
         """Inputs of all columns, z and 1 before them."""
         return self.starts[-1]
 
+    def _block_start(self, column: int) -> int:
+        """First input of the column's block; z and 1 are in the first."""
+        block = column - column % BLOCK_COLUMNS
+        return self.starts[block] if block else 0
+
+    def add_block(self, inputs: Tensor, column: int, sums: list[Tensor]) -> None:
+        """Add to `sums`, (num_rows, width) per layer, what the block before `column` means to the units from there on."""
+        known, first = slice(self._block_start(column - 1), self.starts[column]), int((self.degrees < column).sum())
+        for total, weight in zip(sums, self._inputs, strict=True):
+            total[:, first:] += F.linear(inputs[:, known], weight[first:, known])
+
     def _column(self, column: int) -> _Column:
-        layout, known = self.layout, self.starts[column]
+        layout, known = self.layout, slice(self._block_start(column), self.starts[column])
         first, last = (int((self.degrees < column + step).sum()) for step in (0, 1))
         units, span = slice(first, last), layout.span(column)
         rows, number = list(range(span.start, span.stop)), None
@@ -126,8 +138,8 @@ class SamplingPlan:
             low, high = (torch.from_numpy(edge).to(self.device) for edge in (codec.low, codec.high))
         return _Column(
             units=units,
-            num_known=known,
-            inputs=torch.cat([weight[units, :known] for weight in self._inputs]),
+            known=known,
+            inputs=torch.cat([weight[units, known] for weight in self._inputs]),
             hidden=[weight[units, :last].contiguous() for weight in self._hidden],
             heads=self._heads[rows, : self.latent_dim + 1 + last].contiguous(),
             number=number,
@@ -155,6 +167,7 @@ class Batch:
         # z and 1, then the units: a column's heads see a beginning of the last layer's
         self.states = [torch.zeros(num_rows, first + plan.width, device=device) for _ in range(LAYERS)]
         self.states[-1][:, :first] = self.inputs[:, :first]
+        self.sums = [torch.zeros(num_rows, plan.width, device=device) for _ in range(LAYERS)]  # of the blocks before
         self.tokens = torch.zeros(num_rows, layout.num_columns, dtype=torch.int64, device=device)
         self.places = torch.full((num_rows, len(layout.numeric)), 0.5, dtype=torch.float64, device=device)
         self.num_drawn = 0
@@ -170,10 +183,14 @@ class Batch:
     def _compute_units(self, column: int) -> None:
         weights, first = self.plan.columns[column], self.plan.latent_dim + 1
         units = weights.units
+        if weights.known.start and weights.known.start == weights.known.stop:
+            self.plan.add_block(self.inputs, column, self.sums)
         if units.stop == units.start:
             return
         own = slice(first + units.start, first + units.stop)
-        steps = F.linear(self.inputs[:, : weights.num_known], weights.inputs).chunk(LAYERS, dim=1)
+        steps = list(F.linear(self.inputs[:, weights.known], weights.inputs).chunk(LAYERS, dim=1))
+        if weights.known.start:
+            steps = [step + total[:, units] for step, total in zip(steps, self.sums, strict=True)]
         self.states[0][:, own] = F.silu(steps[0])
         for layer in range(1, LAYERS):
             below = self.states[layer - 1]
@@ -226,15 +243,16 @@ class Batch:
         """Tokens by their probability, from one uniform number per row, int64 (num_rows,)."""
         emitted = self._emitted(column, complete=complete)
         logits = logits.masked_fill(~self._open(column, emitted), -torch.inf)
-        shares = torch.softmax(logits, dim=1).cumsum(dim=1)
+        shares = logits.sub_(logits.amax(dim=1, keepdim=True)).exp_().cumsum(dim=1)
         level = self._uniform(len(logits), 1).mul_(BELOW_ONE) * shares[:, -1:]
         return torch.searchsorted(shares, level.float(), right=True)[:, 0].clamp_(max=shares.shape[1] - 1)
 
     def _record(self, column: int, chosen: Tensor, kernel: Kernel | None) -> None:
         weights, flat = self.plan.columns[column], chosen + self.plan.layout.offsets[column]
         self.tokens[:, column] = chosen
-        at = weights.num_known + EMBEDDING_DIM
-        self.inputs[:, weights.num_known : at] = self.plan.network.decoder.tokens.weight[flat]
+        start = weights.known.stop
+        at = start + EMBEDDING_DIM
+        self.inputs[:, start:at] = self.plan.network.decoder.tokens.weight[flat]
         if weights.number is not None and kernel is not None:
             place = self._place(column, chosen, kernel)
             self.places[:, weights.number] = place
@@ -246,14 +264,16 @@ class Batch:
         """Position inside the token's slice, from the kernel cut to it; the middle for spikes and missing values."""
         weights, is_bin = self.plan.columns[column], self.plan.network.is_bin[self.plan.layout.span(column)]
         low, high = weights.low[chosen], weights.high[chosen]
-        for rule in self.plan.rules[column]:
-            if isinstance(rule, OrderRule):
-                limits = rule.limits(self, column, chosen)
-                low, high = torch.maximum(low, limits.low), torch.minimum(high, limits.high)
+        for limits in self._limits(column, chosen):
+            low, high = torch.maximum(low, limits.low), torch.minimum(high, limits.high)
         high = torch.maximum(low, high)
         kernel = Kernel(kernel.middle[:, 0].double(), kernel.sharpness[:, 0].double())
         inside = truncated_logistic(low, high, kernel, self._uniform(len(chosen)))
         return torch.where(is_bin[chosen], inside, (weights.low + weights.high)[chosen] / 2)
+
+    def _limits(self, column: int, chosen: Tensor) -> list[Limits]:
+        """Where in the slices of the chosen tokens the rules let a number lie."""
+        return [rule.limits(self, column, chosen) for rule in self.plan.rules[column] if isinstance(rule, OrderRule)]
 
     def _normal(self, *shape: int) -> Tensor:
         return torch.randn(shape, generator=self.generator, device=self.generator.device).to(self.plan.device)

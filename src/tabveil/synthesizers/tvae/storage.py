@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,18 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
+from torch import Tensor
 
 from tabveil.artifacts import read_json, to_json
 from tabveil.config import TVAEConfig
-from tabveil.errors import ArtifactError, ModelFileError
-from tabveil.schema import ColumnType
-from tabveil.synthesizers.resolution import Resolution
+from tabveil.schema import Column, ColumnType
+from tabveil.synthesizers.model_folder import reading
+from tabveil.synthesizers.resolution import MAX_DECIMALS, Resolution
+from tabveil.synthesizers.saved import is_cell, is_finite, is_whole
 from tabveil.synthesizers.tvae.network import TVAENetwork
 from tabveil.synthesizers.tvae.numeric import NumericCodec
 from tabveil.synthesizers.tvae.tokenizer import CategoryCodec, Codec, Tokenizer
+from tabveil.synthesizers.values import INSTANTS, NUMBERS
 
 WEIGHTS, TOKENIZER = "weights.safetensors", "tokenizer.json"
 
@@ -30,21 +34,38 @@ def save_model(folder: Path, tokenizer: Tokenizer, network: TVAENetwork) -> None
     save_file({name: value.contiguous() for name, value in network.state_dict().items()}, folder / WEIGHTS)
 
 
-def load_model(folder: Path, config: TVAEConfig) -> tuple[Tokenizer, TVAENetwork]:
+def load_model(folder: Path, config: TVAEConfig, columns: Sequence[Column]) -> tuple[Tokenizer, TVAENetwork]:
     """Inverse of `save_model`.
 
+    Args:
+        columns: what the model must know, in generation order.
+
     Raises:
-        ModelFileError: a file is missing, damaged, or does not belong to the other.
+        ModelFileError: a file is missing, damaged, or does not belong to the others; it is named.
     """
-    try:
+    with reading(folder / TOKENIZER):
         records = read_json(folder / TOKENIZER, "train")["columns"]
-        tokenizer = Tokenizer(tuple(_codec(record) for record in records))
+        tokenizer = Tokenizer(tuple(_codec(*pair) for pair in zip(records, columns, strict=True)))
+    with reading(folder / WEIGHTS):
+        try:
+            weights = load_file(folder / WEIGHTS)
+        except SafetensorError as err:
+            raise ValueError("the weights must be safetensors") from err
+        _require_sizes(weights, config)
         with torch.device("cpu"):
             network = TVAENetwork(tokenizer, config)
-        network.load_state_dict(load_file(folder / WEIGHTS))
-    except (ArtifactError, SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as err:
-        raise ModelFileError(f"{folder} is not a complete TVAE ({type(err).__name__}): train again") from err
+        network.load_state_dict(weights)
     return tokenizer, network.eval()
+
+
+def _require_sizes(weights: Mapping[str, Tensor], config: TVAEConfig) -> None:
+    """Refuse weights of other widths than the settings say, before a network of that size is made."""
+    widths = {name: tuple(weights[name].shape) for name in ("encoder.out.weight", "decoder.hidden.0.weight")}
+    asked = ((2 * config.latent_dim, config.encoder_dim), (config.decoder_dim, config.decoder_dim))
+    if tuple(widths.values()) != asked:
+        raise ValueError("the weights must have the widths of the settings")
+    if not all(value.dtype == torch.float32 and bool(value.isfinite().all()) for value in weights.values()):
+        raise ValueError("the weights must be finite, of 32 bits")
 
 
 def _codec_record(codec: Codec) -> dict[str, Any]:
@@ -66,26 +87,87 @@ def _codec_record(codec: Codec) -> dict[str, Any]:
     }
 
 
-def _codec(record: dict[str, Any]) -> Codec:
-    name, kind = str(record["name"]), ColumnType(record["type"])
-    if record["kind"] == "category":
-        return CategoryCodec(
-            name, kind, tuple(record["categories"]), record["rare_label"], bool(record["emits_missing"])
-        )
-    return NumericCodec(
-        name=name,
-        type=kind,
+def _codec(record: Mapping[str, Any], column: Column) -> Codec:
+    if (record["name"], record["type"]) != (column.name, column.type.value) or not isinstance(
+        record["emits_missing"], bool
+    ):
+        raise ValueError("a column must have the name and type of the metadata")
+    codec = _category(record, column) if record["kind"] == "category" else _numeric(record, column)
+    if not codec.emitted.any():
+        raise ValueError("a column must have something to sample")
+    return codec
+
+
+def _category(record: Mapping[str, Any], column: Column) -> CategoryCodec:
+    categories, label = record["categories"], record["rare_label"]
+    if not isinstance(categories, list) or len(set(categories)) < len(categories) or None in categories:
+        raise ValueError("categories must be there once each")
+    if not all(is_cell(value, column.type) for value in categories):
+        raise ValueError("categories must be of the column's type")
+    if label is not None and (not isinstance(label, str) or column.type is not ColumnType.string):
+        raise ValueError("only text has a label for rare categories")
+    return CategoryCodec(column.name, column.type, tuple(categories), label, record["emits_missing"])
+
+
+def _numeric(record: Mapping[str, Any], column: Column) -> NumericCodec:
+    decimals, unit = record["decimals"], record["unit"]
+    if decimals is not None and not is_whole(decimals, 0, MAX_DECIMALS):
+        raise ValueError(f"numbers must have 0 to {MAX_DECIMALS} decimals")
+    if record["kind"] != "numeric" or column.type not in (*NUMBERS, *INSTANTS) or not is_whole(unit, 1, 2**63):
+        raise ValueError("a number must be one, of a positive unit")
+    codec = NumericCodec(
+        name=column.name,
+        type=column.type,
         low=_floats(record["low"]),
         high=_floats(record["high"]),
         spike_values=_floats([np.nan if v is None else v for v in record["spike_values"]]),
-        bin_index=np.array(record["bin_index"], dtype=np.int64),
+        bin_index=_whole(record["bin_index"]),
         knots=_floats(record["knots"]),
-        resolution=Resolution(record["decimals"], int(record["unit"])),
-        center=float(record["center"]),
-        scale=float(record["scale"]),
-        emits_missing=bool(record["emits_missing"]),
+        resolution=Resolution(decimals, unit),
+        center=_number(record["center"]),
+        scale=_number(record["scale"]),
+        emits_missing=record["emits_missing"],
     )
+    _require_slices(codec)
+    _require_values(codec)
+    return codec
+
+
+def _require_slices(codec: NumericCodec) -> None:
+    """The first token has no slice, the others tile [0, 1]."""
+    low, high = codec.low, codec.high
+    tiled = low[0] == high[0] == 0.5 and np.array_equal(low[2:], high[1:-1]) and bool((low <= high).all())
+    if not tiled or (len(low) > 1 and (low[1], high[-1]) != (0.0, 1.0)):
+        raise ValueError("the slices must tile [0, 1]")
+
+
+def _require_values(codec: NumericCodec) -> None:
+    """Each further token is a bin, numbered in order, or an exact value; the knots belong to the bins."""
+    spikes, bins, knots, num_bins = codec.spike_values, codec.bin_index, codec.knots, codec.num_bins
+    if not len(codec.low) == len(codec.high) == len(spikes) == len(bins):
+        raise ValueError("every token must have a slice and a value")
+    is_spike = (bins == -1) & (np.arange(len(bins)) > 0)
+    if not np.array_equal(bins[bins != -1], np.arange(num_bins)) or not np.array_equal(~np.isnan(spikes), is_spike):
+        raise ValueError("every token must be a bin or a value")
+    exact = spikes[is_spike]
+    if (exact[1:] <= exact[:-1]).any() or (knots[1:] < knots[:-1]).any() or codec.scale <= 0:
+        raise ValueError("values must ascend")
+    fitting = len(knots) > 1 and (len(knots) - 1) % num_bins == 0 if num_bins else len(knots) == 0
+    if not fitting:
+        raise ValueError("the knots must be those of the bins")
 
 
 def _floats(values: list[Any]) -> NDArray[np.float64]:
-    return np.array(values, dtype=np.float64)
+    return np.array([v if v is np.nan else _number(v) for v in values], dtype=np.float64)
+
+
+def _whole(values: list[Any]) -> NDArray[np.int64]:
+    if not all(is_whole(value, -1, len(values)) for value in values):
+        raise ValueError("bins must be numbered")
+    return np.array(values, dtype=np.int64)
+
+
+def _number(value: Any) -> float:
+    if not is_finite(value):
+        raise ValueError("numbers must be finite")
+    return float(value)

@@ -149,7 +149,8 @@ def fit_tokenizer(
 
     Args:
         entities: whose row each is, of shape (num_rows,); None: its own. They, not rows, count as many or few.
-        exact: columns that are categories whatever they hold, because a constraint asks for exact values.
+        exact: columns that are categories whatever they hold, because a constraint asks for exact values; more than
+            `max_categories` of them, if there are (`relations.within_categories` chooses).
     """
     codecs: list[Codec] = []
     for name in columns:
@@ -157,7 +158,7 @@ def fit_tokenizer(
         if name not in exact and learned_as(column) in (SDType.numerical, SDType.datetime):
             codecs.append(fit_numeric(series, column, config, rng, entities))
         else:
-            codecs.append(fit_categories(series, column, config, entities))
+            codecs.append(fit_categories(series, column, config, entities, limited=name not in exact))
     return Tokenizer(tuple(codecs))
 
 
@@ -185,13 +186,19 @@ def log_shares(
 
 
 def fit_categories(
-    series: pd.Series[Any], column: Column, config: TVAEConfig, entities: Codes | None = None
+    series: pd.Series[Any],
+    column: Column,
+    config: TVAEConfig,
+    entities: Codes | None = None,
+    *,
+    limited: bool = True,
 ) -> CategoryCodec:
-    """Keep the categories of at least `rare_threshold` entities, at most `max_categories` of them."""
+    """Keep the categories of at least `rare_threshold` entities, if `limited` at most `max_categories` of them."""
     codes, known = pd.factorize(np.array(_keys(series, column.type), dtype="object"))  # missing: -1
     counts = entities_per_group(codes.astype(np.int64), len(known), entities)
     ranked = sorted(zip(known, counts, strict=True), key=lambda item: (-item[1], str(item[0])))
-    kept = tuple(key for key, count in ranked[: config.max_categories] if count >= config.rare_threshold)
+    ranked = ranked[: config.max_categories] if limited else ranked
+    kept = tuple(key for key, count in ranked if count >= config.rare_threshold)
     label = OTHER if column.type is ColumnType.string and len(known) else None
     names = set(known)
     while label in names and label not in kept:

@@ -121,6 +121,7 @@ class _Run:
     ) -> None:
         self.network, self.config, self.rng = network, config, rng
         self.device = network.device
+        network.set_dropout(config.dropout_at(len(rows)))
         self.num_steps = planned_steps(len(rows), config)
         train_index, validation_index = split_rows(len(rows), config.validation_fraction, rng, entities)
         self.train_rows, self.validation_rows = rows[train_index], rows[validation_index]
