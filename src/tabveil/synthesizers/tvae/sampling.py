@@ -118,7 +118,7 @@ class SamplingPlan:
         return self.starts[block] if block else 0
 
     def add_block(self, inputs: Tensor, column: int, sums: list[Tensor]) -> None:
-        """Add to `sums`, (num_rows, width) per layer, what the block before `column` means to the units from there on."""
+        """Add to `sums`, (num_rows, width) per layer, what the block before `column` means to later units."""
         known, first = slice(self._block_start(column - 1), self.starts[column]), int((self.degrees < column).sum())
         for total, weight in zip(sums, self._inputs, strict=True):
             total[:, first:] += F.linear(inputs[:, known], weight[first:, known])
