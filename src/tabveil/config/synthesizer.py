@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 
@@ -103,7 +104,7 @@ class TVAEConfig(SynthesizerConfig):
 
         It acts as a prior does, whose weight beside the mean loss of a row falls with their number.
         """
-        scaled = self.weight_decay * (self.full_budget_rows / num_rows) ** 0.75
+        scaled = self.weight_decay * math.pow(self.full_budget_rows / num_rows, 0.75)
         return min(scaled, max(self.weight_decay, MAX_WEIGHT_DECAY))
 
     def dropout_at(self, num_rows: int) -> float:
