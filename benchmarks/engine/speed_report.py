@@ -26,14 +26,13 @@ def _about(about: dict[str, Any]) -> str:
 
 
 def _fit(found: dict[str, Any]) -> str:
-    lines = ["| engine | wall s | CPU s | peak MB |", "|---|---|---|---|"]
-    for name, label in (("ours", "ours, balanced"), ("sdv", f"SDV's TVAE, {found['sdv_is']}")):
-        row = found[name]
-        lines.append(
-            f"| {label} | {row['fit_wall_seconds']:,.1f} | {row['fit_cpu_seconds']:,.1f} | {row['fit_peak_mb']:,.0f} |"
-        )
-    ratio = found["ratio"]
-    lines.append(f"| SDV's / ours | {ratio['fit_wall_seconds']:.1f} | {ratio['fit_cpu_seconds']:.1f} | |")
+    costs = {f"ours, {preset}": (cost, found["ratio"][preset]) for preset, cost in found["ours"].items()}
+    costs[f"SDV's TVAE, {found['sdv_is']}"] = (found["sdv"], None)
+    lines = ["| engine | wall s | CPU s | peak MB | SDV's / ours, wall | CPU |", "|---|---|---|---|---|---|"]
+    for label, (cost, ratio) in costs.items():
+        ratios = ratio or dict.fromkeys(("fit_wall_seconds", "fit_cpu_seconds"), 1.0)
+        spent = f"{cost['fit_wall_seconds']:,.1f} | {cost['fit_cpu_seconds']:,.1f} | {cost['fit_peak_mb']:,.0f}"
+        lines.append(f"| {label} | {spent} | {ratios['fit_wall_seconds']:.1f} | {ratios['fit_cpu_seconds']:.1f} |")
     return "\n".join(lines)
 
 

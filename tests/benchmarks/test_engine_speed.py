@@ -46,7 +46,7 @@ def speed(bench, table, monkeypatch):
 
     monkeypatch.setattr(module, "run_isolated", call)
     monkeypatch.setattr(module, "load_table", lambda name: table)
-    monkeypatch.setattr(module, "PEER", "fast")
+    monkeypatch.setattr(module, "PEER", "best")
     module.calls = calls
     return module
 
@@ -70,9 +70,10 @@ def test_every_part_is_measured_and_kept(speed, tmp_path, capsys):
     assert sorted(results) == sorted(PARTS)
     found = {part: results[part]["found"] for part in PARTS}
     assert found["fit"]["sdv_is"] == "extrapolated to 300 epochs from fits of 2 and 4"
-    ratio = found["fit"]["sdv"]["fit_wall_seconds"] / found["fit"]["ours"]["fit_wall_seconds"]
-    assert found["fit"]["ratio"]["fit_wall_seconds"] == pytest.approx(ratio)
-    assert found["fit"]["ours"]["steps"] == 10
+    for preset in ("fast", "balanced"):
+        ratio = found["fit"]["sdv"]["fit_wall_seconds"] / found["fit"]["ours"][preset]["fit_wall_seconds"]
+        assert found["fit"]["ratio"][preset]["fit_wall_seconds"] == pytest.approx(ratio)
+        assert found["fit"]["ours"][preset]["steps"] == 10
     assert found["sample"]["ours"]["rows"] == found["sample"]["sdv"]["rows"] == 500
     assert (found["memory"]["rows"], found["memory"]["columns"]) == (400, 2)
     assert found["memory"]["fit_peak_mb"] >= found["memory"]["before_mb"] > 0
@@ -94,7 +95,7 @@ def test_every_part_is_measured_and_kept(speed, tmp_path, capsys):
 def test_full_epochs_are_measured_not_extrapolated(speed, tmp_path):
     speed.main(["--table", "tiny", "--parts", "fit", "--set", "max_steps=5", "--out", str(tmp_path)])
     assert json.loads((tmp_path / "speed.json").read_text())["fit"]["found"]["sdv_is"] == "measured"
-    assert [job["settings"] for _, job in speed.calls][1] == ["max_steps=5", "epochs=300"]
+    assert [job["settings"] for _, job in speed.calls][2] == ["max_steps=5", "epochs=300"]
 
 
 def test_extrapolation_keeps_the_start_apart_from_the_epochs(bench):

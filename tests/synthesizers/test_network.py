@@ -13,7 +13,7 @@ from tabveil.synthesizers.tvae.kernel import (
     log_mass,
     truncated_logistic,
 )
-from tabveil.synthesizers.tvae.network import TVAENetwork, dropout
+from tabveil.synthesizers.tvae.network import TVAENetwork, draw_noise
 from tabveil.synthesizers.tvae.tokenizer import fit_tokenizer, log_shares
 from tabveil.synthesizers.tvae.training import rows_of
 
@@ -141,11 +141,13 @@ def test_the_cross_entropy_and_its_gradient_are_those_of_autograd():
 
 def test_dropout_keeps_the_mean_and_drops_the_share_asked_for():
     torch.manual_seed(0)
-    x = torch.ones(1000, 301)
-    kept = dropout(x, 0.25, training=True)
-    assert abs(float((kept == 0).float().mean()) - 0.25) < 0.005
-    assert abs(float(kept.mean()) - 1) < 0.01
-    assert torch.equal(dropout(x, 0.25, training=False), x)
+    noise = draw_noise(1000, 3, 301, 0.25, torch.device("cpu"))
+    assert noise.latent.shape == (1000, 3)
+    assert noise.kept.shape == (1000, 301)
+    assert abs(float((noise.kept == 0).float().mean()) - 0.25) < 0.005
+    assert abs(float(noise.kept.mean()) - 1) < 0.01
+    assert torch.equal(noise.rows(slice(7, 9)).kept, noise.kept[7:9])
+    assert draw_noise(10, 3, 301, 0.001, torch.device("cpu")).kept is None
 
 
 def test_log_mass_matches_the_sigmoid_and_stays_finite_far_out():

@@ -16,22 +16,20 @@ class SynthesizerConfig:
 
     name: str = "???"
     seed: int = 0
-    num_threads: int = 2
     min_rows: int = 200  # fewer training rows than this are refused
 
     def __post_init__(self) -> None:
         check_types(self, "synthesizer")
         check_range("synthesizer.seed", self.seed, 0, 2**31 - 1, "integer")
-        check_range("synthesizer.num_threads", self.num_threads, 1, 256, "integer")
         check_range("synthesizer.min_rows", self.min_rows, 20, 10**9, "integer")
 
     @property
     def step_budget(self) -> int:
-        """Most training steps; 0 for kinds that count otherwise."""
+        """Training steps of a table of ordinary size; 0 for kinds that count otherwise."""
         return 0
 
 
-PRESET_STEPS = {"fast": 400, "balanced": 1500, "best": 3600}
+PRESET_STEPS = {"fast": 250, "balanced": 750, "best": 2000}
 MAX_WEIGHT_DECAY, MAX_DROPOUT = 15.0, 0.3  # of small tables, unless more is asked for
 
 
@@ -40,23 +38,23 @@ class TVAEConfig(SynthesizerConfig):
     """TabVeil's TVAE (`tabveil.synthesizers.tvae`)."""
 
     name: str = "tvae"
-    num_threads: int = 1  # of training: the matrices are small, more threads cost more than they gain
+    num_threads: int = 0  # of training, which changes no byte; 0: one per core, at most 2
     sampling_threads: int = 0  # batches drawn side by side, which changes no byte; 0: one per core, at most 8
     device: str = "auto"  # auto (a CUDA GPU where there is one), cpu, cuda or cuda:<n>
     preset: str = "balanced"  # a step budget, see PRESET_STEPS
     max_steps: int = 0  # instead of the preset's; 0: as the preset says
     max_seconds: float = 0.0  # of training; the schedule cools down in this time. 0: no limit
     max_memory_mb: int = 0  # of training, beyond the table and the libraries: fewer rows are read. 0: no limit
-    full_budget_rows: int = 20_000  # smaller tables get step budget * sqrt(rows / full_budget_rows) steps
+    full_budget_rows: int = 20_000  # smaller tables get fewer steps of the budget, see schedule.planned_steps
     batch_size: int = 512
-    learning_rate: float = 4e-3
+    learning_rate: float = 0.01
     beta: float = 1.0  # weight of the KL term
     beta_warmup_fraction: float = 0.2
-    latent_dim: int = 32
-    encoder_dim: int = 256
+    latent_dim: int = 8
+    encoder_dim: int = 128
     decoder_dim: int = 256
-    dropout: float = 0.2  # of a table of full_budget_rows; see dropout_at
-    weight_decay: float = 2.4  # on the autoregressive matrices, of a table of full_budget_rows; see weight_decay_at
+    dropout: float = 0.15  # of a table of full_budget_rows; see dropout_at
+    weight_decay: float = 2.6  # on the autoregressive matrices, of a table of full_budget_rows; see weight_decay_at
     ema_decay: float = 0.99
     validation_fraction: float = 0.1
     patience: int = 6  # validation checks without improvement before training stops
@@ -75,7 +73,8 @@ class TVAEConfig(SynthesizerConfig):
             raise ConfigError(f"synthesizer.preset must be one of {sorted(PRESET_STEPS)}, however: {self.preset!r}")
         check_range("synthesizer.max_steps", self.max_steps, 0, 10**9, "integer")
         check_positive("synthesizer.learning_rate", self.learning_rate)
-        check_range("synthesizer.sampling_threads", self.sampling_threads, 0, 256, "integer")
+        for name in ("num_threads", "sampling_threads"):
+            check_range(f"synthesizer.{name}", getattr(self, name), 0, 256, "integer")
         for name in ("batch_size", "latent_dim", "encoder_dim", "decoder_dim"):
             check_range(f"synthesizer.{name}", getattr(self, name), 1, 10**6, "integer")
         for name in ("patience", "validate_every", "max_bins", "min_bin_rows", "max_categories", "full_budget_rows"):
@@ -96,7 +95,7 @@ class TVAEConfig(SynthesizerConfig):
 
     @property
     def step_budget(self) -> int:
-        """Most training steps: `max_steps`, or the preset's."""
+        """`max_steps`, or the preset's; what a table gets of it, `schedule.planned_steps` says."""
         return self.max_steps or PRESET_STEPS[self.preset]
 
     def weight_decay_at(self, num_rows: int) -> float:
@@ -117,10 +116,12 @@ class TVAEConfig(SynthesizerConfig):
 class SDVConfig(SynthesizerConfig):
     """An SDV baseline; `epochs` is ignored by the Gaussian copula."""
 
+    num_threads: int = 2
     epochs: int = 300
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_range("synthesizer.num_threads", self.num_threads, 1, 256, "integer")
         check_range("synthesizer.epochs", self.epochs, 1, 10**5, "integer")
 
 

@@ -65,7 +65,7 @@ class TVAE(Synthesizer):
         tokenizer = fit_tokenizer(table, metadata, order, config, rng, entities=entities, exact=exact)
         tokenizer = within_categories(tokenizer, table, self.combinations, config.max_categories, entities)
         require_drawable(relations_of(tokenizer, self.combinations))
-        with isolated(config.seed, config.num_threads, device=device):
+        with isolated(config.seed, 1, device=device):
             with torch.device("cpu"):  # the same first weights on every device
                 network = TVAENetwork(tokenizer, config)
             table, entities = _fitting(table, entities, rows_within(network, config, table), rng)
@@ -114,9 +114,9 @@ class TVAE(Synthesizer):
     def _log_prob(self, table: pd.DataFrame, seed: int) -> NDArray[np.float64]:
         tokenizer, network = self._fitted()
         rows = rows_of(tokenizer.encode(table, np.random.default_rng(seed)))
-        generator = torch.Generator("cpu").manual_seed(seed)
-        with isolated(seed, self.config.num_threads, device=self._device):
-            return log_likelihood(network, rows, LIKELIHOOD_DRAWS, generator).numpy().astype(np.float64)
+        with isolated(seed, 1, device=self._device):
+            found = log_likelihood(network, rows, LIKELIHOOD_DRAWS, seed, self._sampling_threads)
+        return found.numpy().astype(np.float64)
 
     def _save(self, folder: Path) -> None:
         save_model(folder, *self._fitted())

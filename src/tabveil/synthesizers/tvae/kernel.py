@@ -114,19 +114,21 @@ class KernelCrossEntropy(torch.autograd.Function):
             x = (slices.edges - middle.index_select(1, slices.row)).mul_(sharp)
             shrink = torch.expm1(-slices.width * sharp)
             logits[:, 1:count] += slice_masses(x, shrink).mul_(slices.real[1:])
-        parts = torch.split(logits, list(columns.sizes), dim=1)
-        total = torch.stack([part.logsumexp(1) for part in parts], dim=1)
+        chosen, sizes = logits.gather(1, flat), list(columns.sizes)
+        peaks = torch.stack([part.amax(1) for part in torch.split(logits, sizes, dim=1)], dim=1)
+        shares = logits.sub_(peaks.index_select(1, columns.owner)).exp_()
+        sums = torch.stack([part.sum(1) for part in torch.split(shares, sizes, dim=1)], dim=1)
         ctx.slices, ctx.owner = slices, columns.owner
-        ctx.save_for_backward(logits, total, x, shrink, sharp, flat)
-        return total - logits.gather(1, flat)
+        ctx.save_for_backward(shares, sums, x, shrink, sharp, flat)
+        return sums.log() + peaks - chosen
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None]:
         """Softmax less the token, weighted by the column's gradient, and through the masses to the kernels."""
-        logits, total, x, shrink, sharp, flat = ctx.saved_tensors
+        shares, sums, x, shrink, sharp, flat = ctx.saved_tensors
         slices: Slices = ctx.slices
-        free = logits.sub_(total.index_select(1, ctx.owner)).exp_().mul_(grad.index_select(1, ctx.owner))
+        free = shares * (grad / sums).index_select(1, ctx.owner)
         free.scatter_add_(1, flat, -grad)
         count = len(slices.edges)
         if not count:

@@ -9,20 +9,22 @@ from torch import Tensor
 
 from tabveil.synthesizers.tvae.memory import rows_at_once
 from tabveil.synthesizers.tvae.network import TVAENetwork
+from tabveil.synthesizers.tvae.parallel import side_by_side
 from tabveil.synthesizers.tvae.training import Rows
 
 
-@torch.inference_mode()
-def log_likelihood(network: TVAENetwork, rows: Rows, num_draws: int, generator: torch.Generator) -> Tensor:
+def log_likelihood(network: TVAENetwork, rows: Rows, num_draws: int, seed: int, num_threads: int = 1) -> Tensor:
     """Log mean over draws z ~ q(z|x) of p(x|z) p(z) / q(z|x), in nats, float32 (num_rows,).
 
-    A lower bound in expectation that tightens with `num_draws`.
+    A lower bound in expectation that tightens with `num_draws`. It does not depend on `num_threads`; see
+    `parallel.side_by_side`.
     """
     size = rows_at_once(network.layout.num_tokens)
-    parts = [
-        _bound(network, rows, slice(start, start + size), num_draws, generator) for start in range(0, len(rows), size)
-    ]
-    return torch.cat(parts)
+
+    def part(generator: torch.Generator, i: int) -> Tensor:
+        return _bound(network, rows, slice(i * size, (i + 1) * size), num_draws, generator)
+
+    return torch.cat(side_by_side(part, -(-len(rows) // size), seed, num_threads))
 
 
 def _bound(network: TVAENetwork, rows: Rows, part: slice, num_draws: int, generator: torch.Generator) -> Tensor:

@@ -12,6 +12,7 @@ the kernel lets neighbouring tokens share strength, and its density inside a bin
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -35,6 +36,57 @@ from tabveil.synthesizers.tvae.tokenizer import Tokenizer
 
 EMBEDDING_DIM = 16
 LAYERS = 2
+ENCODER_LAYERS = 2
+BYTE = 256
+
+
+class Noise(NamedTuple):
+    """What is random in the likelihood of rows.
+
+    Attributes:
+        latent: standard normal, (num_rows, latent_dim).
+        dropout: uint8 (num_rows, num_units), the encoder's units before the decoder's; a hidden unit is dropped where
+            it is less than `dropped`. None: no unit is.
+        dropped: the share of the hidden units to drop, in 1/256.
+    """
+
+    latent: Tensor
+    dropout: Tensor | None = None
+    dropped: int = 0
+
+    def rows(self, part: slice) -> Noise:
+        """That of some rows."""
+        return Noise(self.latent[part], None if self.dropout is None else self.dropout[part], self.dropped)
+
+    @property
+    def kept(self) -> Tensor | None:
+        """By what hidden units are multiplied, float32 (num_rows, num_units): 0, or 1 over the share that is kept."""
+        if self.dropout is None:
+            return None
+        return (self.dropout >= self.dropped) * (BYTE / (BYTE - self.dropped))
+
+
+def draw_noise(num_rows: int, latent_dim: int, num_units: int, dropout: float, device: torch.device) -> Noise:
+    """Noise of a training step, from torch's global generator.
+
+    Args:
+        dropout: the share of the hidden units to drop; a multiple of 1/256 is taken, so that one 64-bit random number
+            decides for eight of them.
+    """
+    latent, dropped = torch.randn(num_rows, latent_dim, device=device), round(dropout * BYTE)
+    if not dropped:
+        return Noise(latent)
+    count = num_rows * num_units
+    words = torch.randint(-(2**63), 2**63 - 1, (count // 8 + 1,), device=device)
+    return Noise(latent, words.view(torch.uint8)[:count].view(num_rows, num_units), dropped)
+
+
+def _thinned(units: Tensor, kept: Tensor | None, layer: int) -> Tensor:
+    """Units of a layer after dropout; the layers are of equal width."""
+    if kept is None:
+        return units
+    width = units.shape[1]
+    return units * kept[:, layer * width : (layer + 1) * width]
 
 
 class Encoder(nn.Module):
@@ -48,16 +100,20 @@ class Encoder(nn.Module):
         self.features = nn.Linear(count, width) if count else None
         self.hidden = nn.Linear(width, width)
         self.out = nn.Linear(width, 2 * config.latent_dim)
-        self.dropout = 0.0
         nn.init.normal_(self.tokens.weight, std=layout.num_columns**-0.5)
         nn.init.normal_(self.out.weight, std=0.01)
 
-    def forward(self, flat: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
-        """Args: flat int64 (batch, num_columns) of flat tokens; features (batch, num_numeric * NUM_FEATURES)."""
+    def forward(self, flat: Tensor, features: Tensor, kept: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Mean and log variance.
+
+        Args:
+            flat: int64 (batch, num_columns), flat tokens. features: (batch, num_numeric * NUM_FEATURES).
+            kept: factors of the hidden units, (batch, ENCODER_LAYERS * width), or None.
+        """
         h = self.tokens(flat)
         h = F.silu(h if self.features is None else h + self.features(features))
-        h = dropout(h, self.dropout, self.training)
-        h = h + dropout(F.silu(self.hidden(h)), self.dropout, self.training)
+        h = _thinned(h, kept, 0)
+        h = h + _thinned(F.silu(self.hidden(h)), kept, 1)
         mean, log_variance = self.out(h).chunk(2, dim=1)
         return mean, log_variance.clamp(-8, 8)
 
@@ -87,7 +143,7 @@ class Decoder(nn.Module):
 
     def __init__(self, layout: Layout, config: TVAEConfig) -> None:
         super().__init__()
-        self.layout, self.dropout = layout, 0.0
+        self.layout = layout
         self.degrees = unit_degrees(layout.num_columns, config.decoder_dim)
         self.input_owner = input_owner(layout)
         self.head_owner = head_owner(layout)
@@ -108,13 +164,17 @@ class Decoder(nn.Module):
         """(batch, num_columns * EMBEDDING_DIM + num_numeric * NUM_FEATURES)."""
         return torch.cat([self.tokens(flat).flatten(1), features], dim=1)
 
-    def forward(self, flat: Tensor, features: Tensor, z: Tensor) -> Tensor:
-        """All heads, (batch, num_tokens + 2 * num_numeric)."""
+    def forward(self, flat: Tensor, features: Tensor, z: Tensor, kept: Tensor | None = None) -> Tensor:
+        """All heads, (batch, num_tokens + 2 * num_numeric).
+
+        Args:
+            kept: factors of the hidden units, (batch, LAYERS * width), or None.
+        """
         x = self.inputs_of(flat, features)
-        h = dropout(F.silu(self.inputs[0](x) + self.latents[0](z)), self.dropout, self.training)
+        h = _thinned(F.silu(self.inputs[0](x) + self.latents[0](z)), kept, 0)
         for layer in range(1, LAYERS):
             step = self.hidden[layer - 1](h) + self.inputs[layer](x) + self.latents[layer](z)
-            h = h + dropout(F.silu(step), self.dropout, self.training)
+            h = h + _thinned(F.silu(step), kept, layer)
         out: Tensor = self.heads(h) + self.head_latent(z)
         return out
 
@@ -135,19 +195,6 @@ def head_owner(layout: Layout) -> Tensor:
     """Column each head belongs to."""
     numbers = torch.tensor(layout.numeric, dtype=torch.int64)
     return torch.cat([torch.from_numpy(layout.token_owners()), numbers, numbers])
-
-
-BYTE = 256
-
-
-def dropout(x: Tensor, probability: float, training: bool) -> Tensor:
-    """Dropout whose probability is a multiple of 1/256, so that one 64-bit random number decides for eight units."""
-    dropped = round(probability * BYTE)
-    if not training or not dropped:
-        return x
-    words = torch.randint(-(2**63), 2**63 - 1, (x.numel() // 8 + 1,), device=x.device)
-    kept = words.view(torch.uint8)[: x.numel()].view_as(x) >= dropped
-    return x * (kept * (BYTE / (BYTE - dropped)))
 
 
 class TVAENetwork(nn.Module):
@@ -194,9 +241,15 @@ class TVAENetwork(nn.Module):
         """Where the parameters are."""
         return self.offsets.device
 
-    def set_dropout(self, share: float) -> None:
-        """What `train` mode drops of the hidden units; nothing before this is called."""
-        self.encoder.dropout = self.decoder.dropout = share
+    def noise(self, num_rows: int, dropout: float) -> Noise:
+        """See `draw_noise`."""
+        latent_dim = self.decoder.head_latent.in_features
+        return draw_noise(num_rows, latent_dim, sum(self._num_units), dropout, self.device)
+
+    @property
+    def _num_units(self) -> tuple[int, int]:
+        """Hidden units of the encoder and of the decoder."""
+        return ENCODER_LAYERS * self.encoder.hidden.in_features, LAYERS * len(self.decoder.degrees)
 
     @torch.no_grad()
     def start_at(self, log_shares: Sequence[NDArray[np.float32]]) -> None:
@@ -226,14 +279,16 @@ class TVAENetwork(nn.Module):
         flat, present = tokens + self.offsets, tokens[:, self.numeric] > 0
         return flat, self.features(flat[:, self.numeric], present, places)
 
-    def elbo(self, tokens: Tensor, places: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    def elbo(self, tokens: Tensor, places: Tensor, noise: Noise) -> tuple[Tensor, Tensor]:
         """Reconstruction loss per cell (batch, num_columns) and KL to N(0, I) per row (batch,), in nats.
 
         Args:
-            tokens: int64 (batch, num_columns). places: (batch, num_numeric). noise: (batch, latent_dim).
+            tokens: int64 (batch, num_columns). places: (batch, num_numeric).
         """
         flat, features = self.inputs(tokens, places)
-        mean, log_variance = self.encoder(flat, features)
-        z = mean + noise * torch.exp(0.5 * log_variance)
+        kept = noise.kept
+        of_encoder, of_decoder = (None, None) if kept is None else torch.split(kept, list(self._num_units), dim=1)
+        mean, log_variance = self.encoder(flat, features, of_encoder)
+        z = mean + noise.latent * torch.exp(0.5 * log_variance)
         divergence = 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance).sum(1)
-        return self.column_loss(self.decoder(flat, features, z), tokens, places), divergence
+        return self.column_loss(self.decoder(flat, features, z, of_decoder), tokens, places), divergence

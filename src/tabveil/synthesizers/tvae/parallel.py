@@ -1,11 +1,16 @@
-"""Batches of rows drawn side by side in threads; torch lets go of the interpreter while it computes."""
+"""Work side by side in threads; torch lets go of the interpreter while it computes.
+
+Threads of our own instead of torch's: the pieces are larger, and a thread that waits does not spin, so that a busy
+neighbour costs no more than the time it takes.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from contextlib import contextmanager
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -13,27 +18,40 @@ import torch
 MAX_AUTO_THREADS = 8  # a machine may have more cores than this process may use
 
 T = TypeVar("T")
+Pieces = Callable[[Callable[[int], Any], int], "list[Any]"]
 
 
-def side_by_side(work: Callable[[torch.Generator, int], T], count: int, seed: int, num_threads: int) -> list[T]:
-    """`work(generator, i)` for i in range(count), in order of i, whatever the number of threads.
+@contextmanager
+def worker_threads(num_threads: int, most: int) -> Iterator[Pieces]:
+    """`pieces(work, count)`, which gives `work(i)` for i in range(count), in order of i.
 
     Call inside `runtime.isolated` with one thread: each piece of work computes in one.
 
     Args:
+        num_threads: pieces at once; 0: one per core, at most `MAX_AUTO_THREADS`. most: pieces there will be.
+    """
+    workers = min(most, num_threads or min(_num_cores(), MAX_AUTO_THREADS))
+    if workers < 2:
+        yield lambda work, count: [work(i) for i in range(count)]
+        return
+    with ThreadPoolExecutor(workers, initializer=_prepare_thread) as pool:
+        yield lambda work, count: list(pool.map(work, range(count)))
+
+
+def side_by_side(work: Callable[[torch.Generator, int], T], count: int, seed: int, num_threads: int) -> list[T]:
+    """`work(generator, i)` for i in range(count) without gradients, in order of i, whatever the number of threads.
+
+    Args:
         work: is given a generator of its own, on the processor, which follows from `seed` and i.
-        num_threads: 0 for one per core, at most `MAX_AUTO_THREADS`.
+        num_threads: see `worker_threads`.
     """
 
     def piece(i: int) -> T:
         with torch.inference_mode():
             return work(_generator(seed, i), i)
 
-    workers = min(count, num_threads or min(_num_cores(), MAX_AUTO_THREADS))
-    if workers < 2:
-        return [piece(i) for i in range(count)]
-    with ThreadPoolExecutor(workers, initializer=_prepare_thread) as pool:
-        return list(pool.map(piece, range(count)))
+    with worker_threads(num_threads, count) as pieces:
+        return pieces(piece, count)
 
 
 def _generator(seed: int, i: int) -> torch.Generator:

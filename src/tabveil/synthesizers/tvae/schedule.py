@@ -16,16 +16,21 @@ from tabveil.entities import Codes
 WARMUP_FRACTION = 0.15  # of the training until the learning rate peaks
 START_DIVISOR, END_DIVISOR = 25.0, 250_000.0  # of the peak, where the learning rate starts and ends
 MIN_STEPS = 100
+LARGE_TABLE_ROWS, MAX_GROWTH = 50_000, 3.0
 MAX_VALIDATION_ROWS = 10_000  # enough to compare losses by; more would take longer than the training
 
 
 def planned_steps(num_rows: int, config: TVAEConfig) -> int:
-    """Length of the learning-rate schedule: the step budget, less (by the square root) for small tables.
+    """Length of the learning-rate schedule: the step budget, by the square root less for small tables, more for large.
 
-    A small table over-fits before a long schedule has cooled down; a short one cools down in time.
+    A small table over-fits before a long schedule has cooled down; a short one cools down in time. Above
+    `LARGE_TABLE_ROWS` rows, a preset's budget grows up to `MAX_GROWTH` times: there is more to learn, and it is not
+    seen often enough to be memorised. A budget of one's own (`max_steps`) is never exceeded.
     """
-    share = min(1.0, math.sqrt(num_rows / config.full_budget_rows))
-    return min(config.step_budget, max(MIN_STEPS, round(config.step_budget * share)))
+    budget, share = float(config.step_budget), min(1.0, math.sqrt(num_rows / config.full_budget_rows))
+    if not config.max_steps:
+        budget *= min(max(1.0, math.sqrt(num_rows / LARGE_TABLE_ROWS)), MAX_GROWTH)
+    return round(min(budget, max(MIN_STEPS, budget * share)))
 
 
 def split_rows(

@@ -11,7 +11,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,8 +33,10 @@ from tabveil.synthesizers.tvae.checkpoint import (
     save_checkpoint,
     training_digest,
 )
+from tabveil.synthesizers.tvae.gradients import NUM_PIECES, Batch, differentiate
 from tabveil.synthesizers.tvae.memory import rows_at_once
-from tabveil.synthesizers.tvae.network import TVAENetwork
+from tabveil.synthesizers.tvae.network import Noise, TVAENetwork
+from tabveil.synthesizers.tvae.parallel import Pieces, worker_threads
 from tabveil.synthesizers.tvae.schedule import Batches, learning_rate, planned_steps, split_rows
 from tabveil.synthesizers.tvae.tokenizer import TokenTable
 
@@ -78,7 +80,7 @@ def train(
     entities: Codes | None = None,
     checkpoint: Path | None = None,
 ) -> None:
-    """Fit the network in place; it ends with the best averaged weights, in evaluation mode.
+    """Fit the network in place; it ends with the best averaged weights.
 
     Call inside `runtime.isolated`: dropout and noise come from torch's global generator.
 
@@ -121,11 +123,11 @@ class _Run:
     ) -> None:
         self.network, self.config, self.rng = network, config, rng
         self.device = network.device
-        network.set_dropout(config.dropout_at(len(rows)))
+        self.dropout = config.dropout_at(len(rows))
         self.num_steps = planned_steps(len(rows), config)
         train_index, validation_index = split_rows(len(rows), config.validation_fraction, rng, entities)
         self.train_rows, self.validation_rows = rows[train_index], rows[validation_index]
-        self.averaged = copy.deepcopy(network).requires_grad_(False).eval()
+        self.averaged = copy.deepcopy(network).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(
             parameter_groups(network, config.weight_decay_at(len(rows))),
             lr=config.learning_rate,
@@ -140,29 +142,33 @@ class _Run:
 
     def loop(self, on_check: Validated, checkpoint: Path | None) -> None:
         """Steps until the plan, the time or the patience is used up."""
-        config, digest = self.config, self._digest() if checkpoint else ""
+        digest = self._digest() if checkpoint else ""
         found = load_checkpoint(checkpoint, digest) if checkpoint else None
         if found is not None:
             self._restore(found)
             for record in self.records:
                 on_check(record)
-        losses: list[float] = []
-        self.network.train()
-        for step in range(self._last_step() + 1, self.num_steps + 1):
-            if self.checks_since_best >= config.patience or self._progress(step) >= 1:
-                break
-            losses.append(self._step(next(self.batches), step))
-            if step % config.validate_every == 0 or step == self.num_steps or self._progress(step + 1) >= 1:
-                self.records.append(LossRecord(step, float(np.mean(losses)), self._validation_loss()))
-                losses = []
-                self._judge(self.records[-1])
+        with worker_threads(self.config.num_threads, NUM_PIECES) as pieces:
+            for record in self._checks(pieces):
+                self._judge(record)
                 if checkpoint is not None:
                     save_checkpoint(checkpoint, digest, self._state())
-                on_check(self.records[-1])
+                on_check(record)
         self.network.load_state_dict(self.best_state)
-        self.network.eval()
         if checkpoint is not None:
             remove_checkpoint(checkpoint)
+
+    def _checks(self, pieces: Pieces) -> Iterator[LossRecord]:
+        """The steps that are left, a record at each validation check."""
+        losses: list[float] = []
+        for step in range(self._last_step() + 1, self.num_steps + 1):
+            if self.checks_since_best >= self.config.patience or self._progress(step) >= 1:
+                return
+            losses.append(self._step(next(self.batches), step, pieces))
+            if step % self.config.validate_every == 0 or step == self.num_steps or self._progress(step + 1) >= 1:
+                self.records.append(LossRecord(step, float(np.mean(losses)), self._validation_loss()))
+                losses = []
+                yield self.records[-1]
 
     def _last_step(self) -> int:
         return self.records[-1].step if self.records else 0
@@ -175,18 +181,15 @@ class _Run:
         done = (step - 1) / self.num_steps
         return max(done, self._elapsed_seconds() / self.config.max_seconds) if self.config.max_seconds else done
 
-    def _step(self, index: Tensor, step: int) -> float:
+    def _step(self, index: Tensor, step: int, pieces: Pieces) -> float:
         config, progress = self.config, min(self._progress(step), 1.0)
         for group in self.optimizer.param_groups:
             group["lr"] = learning_rate(progress, config.learning_rate)
-        noise = torch.randn(len(index), config.latent_dim, device=self.device)
-        cells, divergence = self.network.elbo(*self.train_rows.batch(index, self.device), noise)
         warmup = min(1.0, (progress + 1 / self.num_steps) / max(config.beta_warmup_fraction, 1 / self.num_steps))
-        loss = cells.sum(1).mean() + config.beta * warmup * divergence.mean()
-        value = float(loss.detach())
+        noise = self.network.noise(len(index), self.dropout)
+        batch = Batch(*self.train_rows.batch(index, self.device), noise)
+        value = differentiate(self.network, batch, config.beta * warmup, pieces)
         _require_finite(value, step)
-        self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
         self.optimizer.step()
         self._average(step)
@@ -203,7 +206,7 @@ class _Run:
         size = rows_at_once(self.network.layout.num_tokens)
         for start in range(0, len(rows), size):
             part = slice(start, start + size)
-            noise = self.validation_noise[part].to(self.device)
+            noise = Noise(self.validation_noise[part].to(self.device))
             cells, divergence = self.averaged.elbo(*rows.batch(part, self.device), noise)
             total += float(cells.sum() + divergence.sum())
         return total / len(rows)

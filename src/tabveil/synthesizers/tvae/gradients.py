@@ -1,0 +1,58 @@
+"""The loss of a batch and its gradient, computed in pieces side by side.
+
+The pieces are the same whatever the number of threads, and are added in order: so are the bytes.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from tabveil.synthesizers.tvae.network import Noise, TVAENetwork
+from tabveil.synthesizers.tvae.parallel import Pieces
+
+NUM_PIECES = 2  # of a batch on a processor; a GPU computes a batch at once
+
+
+class Batch(NamedTuple):
+    """Rows of one step: tokens int64 (num_rows, num_columns), places (num_rows, num_numeric), and their noise."""
+
+    tokens: Tensor
+    places: Tensor
+    noise: Noise
+
+    def rows(self, part: slice) -> Batch:
+        """Some of them."""
+        return Batch(self.tokens[part], self.places[part], self.noise.rows(part))
+
+
+def differentiate(network: TVAENetwork, batch: Batch, beta: float, pieces: Pieces) -> float:
+    """Set the parameters' gradients to those of the batch's mean loss.
+
+    Args:
+        beta: weight of the KL term.
+
+    Returns:
+        The loss per row, in nats.
+    """
+    parameters, count = list(network.parameters()), len(batch.tokens)
+    parts = _parts(count, NUM_PIECES if network.device.type == "cpu" else 1)
+
+    def piece(i: int) -> tuple[float, tuple[Tensor, ...]]:
+        cells, divergence = network.elbo(*batch.rows(parts[i]))
+        loss = (cells.sum() + beta * divergence.sum()) / count
+        return float(loss.detach()), torch.autograd.grad(loss, parameters, allow_unused=True, materialize_grads=True)
+
+    losses, gradients = zip(*pieces(piece, len(parts)), strict=True)
+    for others in gradients[1:]:
+        torch._foreach_add_(gradients[0], others)
+    for parameter, gradient in zip(parameters, gradients[0], strict=True):
+        parameter.grad = gradient
+    return float(sum(losses))
+
+
+def _parts(count: int, most: int) -> list[slice]:
+    size = -(-count // most)
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]

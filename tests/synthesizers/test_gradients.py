@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from tabveil.synthesizers import create_synthesizer
+from tabveil.synthesizers.runtime import isolated
+from tabveil.synthesizers.tvae.gradients import Batch, differentiate
+from tabveil.synthesizers.tvae.network import TVAENetwork
+from tabveil.synthesizers.tvae.parallel import worker_threads
+from tabveil.synthesizers.tvae.tokenizer import fit_tokenizer
+from tabveil.synthesizers.tvae.training import rows_of
+
+
+@pytest.fixture(scope="module")
+def network_and_batch(table, metadata, quick):
+    rng, config = np.random.default_rng(0), quick()
+    tokenizer = fit_tokenizer(table, metadata, metadata.modelled_columns, config, rng)
+    torch.manual_seed(0)
+    network = TVAENetwork(tokenizer, config)
+    tokens, places = rows_of(tokenizer.encode(table, rng)).batch(slice(0, 101), torch.device("cpu"))
+    return network, Batch(tokens, places, network.noise(101, 0.2))
+
+
+def loss_and_gradients(network, batch, num_threads):
+    with isolated(0, 1), worker_threads(num_threads, 2) as pieces:
+        loss = differentiate(network, batch, 0.5, pieces)
+    return loss, [parameter.grad for parameter in network.parameters()]
+
+
+def test_the_pieces_have_the_gradient_of_the_mean_loss_of_the_batch(network_and_batch):
+    network, batch = network_and_batch
+    loss, gradients = loss_and_gradients(network, batch, 1)
+    cells, divergence = network.elbo(*batch)
+    whole = cells.sum(1).mean() + 0.5 * divergence.mean()
+    assert loss == pytest.approx(float(whole.detach()), rel=1e-5)
+    expected = torch.autograd.grad(whole, list(network.parameters()), allow_unused=True, materialize_grads=True)
+    for ours, theirs in zip(gradients, expected, strict=True):
+        assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
+def test_threads_change_no_bit_of_loss_and_gradients(network_and_batch):
+    network, batch = network_and_batch
+    loss, gradients = loss_and_gradients(network, batch, 1)
+    for num_threads in (0, 2, 5):
+        again, others = loss_and_gradients(network, batch, num_threads)
+        assert again == loss
+        assert all(torch.equal(ours, theirs) for ours, theirs in zip(gradients, others, strict=True))
+
+
+def test_threads_change_no_byte_of_a_model_and_of_its_likelihoods(table, metadata, quick, tmp_path):
+    models = []
+    for num_threads in (1, 2):
+        model = create_synthesizer(quick(num_threads=num_threads, sampling_threads=num_threads, max_steps=30))
+        model.fit(table, metadata)
+        model.save(tmp_path / str(num_threads))
+        models.append(model)
+    first, second = ((tmp_path / name / "weights.safetensors").read_bytes() for name in ("1", "2"))
+    assert first == second
+    assert np.array_equal(*(model.log_prob(table) for model in models))
+
+
+def test_an_error_in_a_thread_ends_the_training(table, metadata, quick, monkeypatch):
+    def fail(*_):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(TVAENetwork, "elbo", fail)
+    with pytest.raises(MemoryError, match="no room"):
+        create_synthesizer(quick(num_threads=2)).fit(table, metadata)
