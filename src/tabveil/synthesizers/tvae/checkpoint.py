@@ -25,7 +25,7 @@ from tabveil.artifacts import atomic_folder, to_json
 from tabveil.config import TVAEConfig
 from tabveil.synthesizers.base import LossRecord
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 TENSORS, STATE = "tensors.safetensors", "state.json"
 Tensors = dict[str, Tensor]
 

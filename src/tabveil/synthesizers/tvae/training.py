@@ -36,11 +36,11 @@ from tabveil.synthesizers.tvae.checkpoint import (
 from tabveil.synthesizers.tvae.gradients import NUM_PIECES, Batch, differentiate
 from tabveil.synthesizers.tvae.memory import rows_at_once
 from tabveil.synthesizers.tvae.network import Noise, TVAENetwork
+from tabveil.synthesizers.tvae.optimizer import AdamW, Group
 from tabveil.synthesizers.tvae.parallel import Pieces, worker_threads
 from tabveil.synthesizers.tvae.schedule import Batches, learning_rate, planned_steps, split_rows
 from tabveil.synthesizers.tvae.tokenizer import TokenTable
 
-BETAS = (0.9, 0.99)
 OTHER_WEIGHT_DECAY = 1e-3  # outside the autoregressive matrices
 MAX_GRADIENT_NORM = 50.0  # in nats per row; only a guard against a runaway step
 
@@ -98,16 +98,13 @@ def train(
     _Run(network, rows, config, rng, entities).loop(on_check, checkpoint)
 
 
-def parameter_groups(network: TVAENetwork, weight_decay: float) -> list[dict[str, object]]:
+def parameter_groups(network: TVAENetwork, weight_decay: float) -> tuple[Group, Group]:
     """The autoregressive matrices with their own weight decay, and all other parameters."""
     decoder = network.decoder
     matrices = [layer.weight for layer in (*decoder.inputs, *decoder.hidden, decoder.heads)]
     known = {id(p) for p in matrices}
     others = [p for p in network.parameters() if id(p) not in known]
-    return [
-        {"params": matrices, "weight_decay": weight_decay},
-        {"params": others, "weight_decay": OTHER_WEIGHT_DECAY},
-    ]
+    return Group(matrices, weight_decay), Group(others, OTHER_WEIGHT_DECAY)
 
 
 class _Run:
@@ -128,12 +125,7 @@ class _Run:
         train_index, validation_index = split_rows(len(rows), config.validation_fraction, rng, entities)
         self.train_rows, self.validation_rows = rows[train_index], rows[validation_index]
         self.averaged = copy.deepcopy(network).requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(
-            parameter_groups(network, config.weight_decay_at(len(rows))),
-            lr=config.learning_rate,
-            betas=BETAS,
-            fused=True,
-        )
+        self.optimizer = AdamW(parameter_groups(network, config.weight_decay_at(len(rows))))
         self.batches = Batches(len(self.train_rows), config.batch_size, rng)
         self.records: list[LossRecord] = []
         self.elapsed_before, self.started = 0.0, time.monotonic()
@@ -183,15 +175,13 @@ class _Run:
 
     def _step(self, index: Tensor, step: int, pieces: Pieces) -> float:
         config, progress = self.config, min(self._progress(step), 1.0)
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(progress, config.learning_rate)
         warmup = min(1.0, (progress + 1 / self.num_steps) / max(config.beta_warmup_fraction, 1 / self.num_steps))
         noise = self.network.noise(len(index), self.dropout)
         batch = Batch(*self.train_rows.batch(index, self.device), noise)
         value = differentiate(self.network, batch, config.beta * warmup, pieces)
         _require_finite(value, step)
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
-        self.optimizer.step()
+        self.optimizer.step(learning_rate(progress, config.learning_rate))
         self._average(step)
         return value
 
@@ -229,8 +219,7 @@ class _Run:
         tensors = {"random": random_state(self.device), "validation_noise": self.validation_noise}
         for room, state in self._weights().items():
             tensors |= {f"{room}.{name}": value for name, value in state.items()}
-        moments = self.optimizer.state_dict()["state"]
-        tensors |= {f"moment.{i}.{name}": value for i, state in moments.items() for name, value in state.items()}
+        tensors |= {f"moment.{name}": value for name, value in self.optimizer.state().items()}
         return Checkpoint(
             tensors=tensors,
             numpy_state=self.batches.pass_state,
@@ -250,11 +239,7 @@ class _Run:
         self.network.load_state_dict(_room(tensors, "network"))
         self.averaged.load_state_dict(_room(tensors, "averaged"))
         self.best_state, self.validation_noise = _room(tensors, "best"), tensors["validation_noise"]
-        moments: dict[int, dict[str, Tensor]] = {}
-        for name, value in _room(tensors, "moment").items():
-            number, moment = name.split(".", 1)
-            moments.setdefault(int(number), {})[moment] = value
-        self.optimizer.load_state_dict({**self.optimizer.state_dict(), "state": moments})
+        self.optimizer.restore(_room(tensors, "moment"))
         self.batches.go_to(checkpoint.numpy_state, checkpoint.position)
         self.records, self.elapsed_before = list(checkpoint.records), checkpoint.elapsed_seconds
         self.best, self.checks_since_best = checkpoint.best, checkpoint.checks_since_best
