@@ -1,6 +1,6 @@
 """AdamW by torch's fused kernel.
 
-Not `torch.optim.AdamW`: when that class is made, it loads torch's compiler, which takes seconds and a hundred megabytes.
+Not `torch.optim.AdamW`: when that class is made, it loads torch's compiler, which takes seconds and many megabytes.
 """
 
 from __future__ import annotations
