@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 
-SWITCH_SECONDS = 2e-4  # most that a waiting thread leaves the interpreter to another; Python's 5 ms last many operations
+SWITCH_SECONDS = 2e-4  # after which a waiting thread gets the interpreter; in Python's 5 ms many operations would wait
 MAX_AUTO_THREADS = 8  # a machine may have more cores than this process may use
 
 T = TypeVar("T")
