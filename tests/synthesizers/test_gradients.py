@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from tabveil.synthesizers import create_synthesizer
+from tabveil.synthesizers import create_synthesizer, tvae
 from tabveil.synthesizers.runtime import isolated
 from tabveil.synthesizers.tvae.gradients import Batch, differentiate
 from tabveil.synthesizers.tvae.network import TVAENetwork
@@ -38,6 +38,21 @@ def test_the_pieces_have_the_gradient_of_the_mean_loss_of_the_batch(network_and_
     expected = torch.autograd.grad(whole, list(network.parameters()), allow_unused=True, materialize_grads=True)
     for ours, theirs in zip(gradients, expected, strict=True):
         assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+
+
+def test_one_piece_as_on_a_gpu_has_the_same_gradient(network_and_batch, monkeypatch):
+    network, batch = network_and_batch
+    loss, gradients = loss_and_gradients(network, batch, 1)
+    monkeypatch.setattr(tvae.gradients, "NUM_PIECES", 1)
+    whole, others = loss_and_gradients(network, batch, 2)
+    assert whole == pytest.approx(loss, rel=1e-6)
+    assert all(torch.allclose(a, b, rtol=1e-3, atol=1e-5) for a, b in zip(gradients, others, strict=True))
+
+
+def test_a_batch_of_one_row_is_one_piece(network_and_batch):
+    network, batch = network_and_batch
+    loss, _ = loss_and_gradients(network, batch.rows(slice(0, 1)), 2)
+    assert np.isfinite(loss)
 
 
 def test_threads_change_no_bit_of_loss_and_gradients(network_and_batch):
