@@ -207,9 +207,9 @@ def test_large_tables_get_a_longer_schedule_unless_a_budget_is_given():
 def test_small_tables_are_held_back_more():
     config = TVAEConfig(full_budget_rows=20_000, dropout=0.2, weight_decay=2.5)
     assert config.dropout_at(20_000) == config.dropout_at(10**6) == 0.2
-    assert config.dropout_at(16_000) == pytest.approx(0.25)
-    assert config.weight_decay_at(10_000) == pytest.approx(2.5 * 2**0.75)
-    assert config.weight_decay_at(320_000) == pytest.approx(2.5 / 8)
+    assert config.dropout_at(18_000) == pytest.approx(0.2 / 0.81)
+    assert config.weight_decay_at(10_000) == pytest.approx(2.5 * 2**0.9)
+    assert config.weight_decay_at(320_000) == pytest.approx(2.5 / 16**0.9)
     assert (config.dropout_at(100), config.weight_decay_at(100)) == (0.3, 15.0)
     assert TVAEConfig(dropout=0.0).dropout_at(100) == 0.0
     assert TVAEConfig(dropout=0.6).dropout_at(100) == 0.6

@@ -47,14 +47,14 @@ class TVAEConfig(SynthesizerConfig):
     max_memory_mb: int = 0  # of training, beyond the table and the libraries: fewer rows are read. 0: no limit
     full_budget_rows: int = 20_000  # smaller tables get fewer steps of the budget, see schedule.planned_steps
     batch_size: int = 512
-    learning_rate: float = 0.01
+    learning_rate: float = 0.012
     beta: float = 1.0  # weight of the KL term
     beta_warmup_fraction: float = 0.2
     latent_dim: int = 8
     encoder_dim: int = 128
     decoder_dim: int = 256
-    dropout: float = 0.15  # of a table of full_budget_rows; see dropout_at
-    weight_decay: float = 2.6  # on the autoregressive matrices, of a table of full_budget_rows; see weight_decay_at
+    dropout: float = 0.1  # of a table of full_budget_rows; see dropout_at
+    weight_decay: float = 2.7  # on the autoregressive matrices, of a table of full_budget_rows; see weight_decay_at
     ema_decay: float = 0.99
     validation_fraction: float = 0.1
     patience: int = 6  # validation checks without improvement before training stops
@@ -103,12 +103,12 @@ class TVAEConfig(SynthesizerConfig):
 
         It acts as a prior does, whose weight beside the mean loss of a row falls with their number.
         """
-        scaled = self.weight_decay * math.pow(self.full_budget_rows / num_rows, 0.75)
+        scaled = self.weight_decay * math.pow(self.full_budget_rows / num_rows, 0.9)
         return min(scaled, max(self.weight_decay, MAX_WEIGHT_DECAY))
 
     def dropout_at(self, num_rows: int) -> float:
         """Share of the hidden units that a training step drops: more for fewer rows, at most `MAX_DROPOUT`."""
-        scaled = self.dropout * max(1.0, self.full_budget_rows / num_rows)
+        scaled = self.dropout * max(1.0, self.full_budget_rows / num_rows) ** 2
         return min(scaled, max(self.dropout, MAX_DROPOUT))
 
 
