@@ -29,7 +29,7 @@ class SynthesizerConfig:
         return 0
 
 
-PRESET_STEPS = {"fast": 250, "balanced": 750, "best": 2000}
+PRESET_STEPS = {"fast": 250, "balanced": 850, "best": 2000}
 MAX_WEIGHT_DECAY, MAX_DROPOUT = 15.0, 0.3  # of small tables, unless more is asked for
 
 
