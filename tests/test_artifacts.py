@@ -151,3 +151,49 @@ def test_permissions_follow_the_umask(tmp_path: Path):
         os.umask(before)
     modes = [stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("private", "folder", "folder/inside")]
     assert modes == [0o600, 0o700, 0o600]
+
+
+@pytest.mark.parametrize("call", [1, 2, 3, 4])
+def test_a_kill_while_a_folder_is_replaced_leaves_the_old_or_the_new_one(tmp_path: Path, call: int):
+    path = tmp_path / "model"
+    path.mkdir()
+    for name in ("a", "b"):
+        (path / name).write_text("old")
+    code = (
+        "import os, sys; from pathlib import Path; from tabveil.artifacts import atomic_folder\n"
+        "calls = 0\n"
+        "def watched(function):\n"
+        "    def run(*arguments, **options):\n"
+        "        global calls\n"
+        "        calls += 1\n"
+        "        if calls == int(sys.argv[2]): os.kill(os.getpid(), 9)\n"
+        "        return function(*arguments, **options)\n"
+        "    return run\n"
+        "with atomic_folder(Path(sys.argv[1])) as folder:\n"
+        "    for name in ('a', 'b'): (folder / name).write_text('new')\n"
+        "    os.unlink, os.rmdir = watched(os.unlink), watched(os.rmdir)\n"
+    )
+    subprocess.run([sys.executable, "-c", code, str(path), str(call)], check=False)
+    assert {file.read_text() for file in path.iterdir()} == {"new"}
+    assert len(list(path.iterdir())) == 2
+    with atomic_folder(path) as folder:
+        (folder / "a").write_text("newer")
+    assert [file.name for file in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_link_to_a_folder_is_replaced_not_followed(tmp_path: Path):
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "kept").write_text("x")
+    (tmp_path / "link").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    with atomic_folder(tmp_path / "link") as folder:
+        (folder / "a").write_text("new")
+    assert not (tmp_path / "link").is_symlink()
+    assert (tmp_path / "elsewhere" / "kept").read_text() == "x"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "link"]
+
+
+def test_what_an_earlier_process_of_the_same_number_left_is_removed(tmp_path: Path):
+    left = tmp_path / f".a.{os.getpid()}-xyz.tmp"
+    left.write_text("real rows")
+    write_text(tmp_path / "a", "new\n")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]

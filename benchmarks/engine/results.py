@@ -95,6 +95,7 @@ def _code(model: str, peer_python: str | None, patch: str | None = None) -> str:
         files.append(peer_script(model))
     elif model not in (FLOOR, CEILING):
         ours = KINDS[model][0] == "tvae"
+        files.append(SOURCE / "config" / "synthesizer.py")  # presets, and what settings become by the rows
         files += (SOURCE / "synthesizers").rglob("*.py") if ours else [SOURCE / "synthesizers" / "sdv.py"]
     digest = sha256_of_files({path.relative_to(ROOT).as_posix(): path for path in files})
     return f"{digest} {sha256_of(Path(peer_python))}" if peer_python is not None else digest

@@ -27,6 +27,7 @@ from tabveil.errors import ArtifactError, TabVeilError
 STAGES = ("preflight", "pull", "preprocess", "verify", "train", "sample", "evaluate", "publish")
 PREPARATION_STAGES = STAGES[:4]
 TEMPORARY = ".tmp"
+_OURS: set[str] = set()  # names of the temporary files and folders that this process is writing
 
 
 @dataclass(frozen=True)
@@ -203,6 +204,7 @@ def atomic(path: Path) -> Iterator[Path]:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path, os.getpid()), suffix=TEMPORARY)
     os.close(handle)
     temporary = Path(name)
+    _OURS.add(temporary.name)
     try:
         yield temporary
         with temporary.open("rb") as written:
@@ -211,23 +213,31 @@ def atomic(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+        _OURS.discard(temporary.name)
 
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder beside `path` to fill; takes the place of `path` when the block ends without an error."""
+    """A temporary folder beside `path` to fill; takes the place of `path` when the block ends without an error.
+
+    What was at `path` is renamed, then removed: it is there as a whole, or its successor is.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_stale(path)
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=_prefix(path, os.getpid()), suffix=TEMPORARY))
+    aside = temporary.with_name(f"{temporary.name.removesuffix(TEMPORARY)}-old{TEMPORARY}")
+    _OURS.update((temporary.name, aside.name))
     try:
         yield temporary
         for inside in [temporary, *temporary.rglob("*")]:
             inside.chmod((0o777 if inside.is_dir() else 0o666) & ~_umask())
         if path.exists():
-            shutil.rmtree(path)
+            path.rename(aside)
         temporary.replace(path)
     finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        for left in (temporary, aside):
+            _remove(left)
+        _OURS.difference_update((temporary.name, aside.name))
 
 
 def _prefix(path: Path, process: int) -> str:
@@ -235,11 +245,24 @@ def _prefix(path: Path, process: int) -> str:
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove temporary files and folders of `path` whose process is gone: a killed stage may leave real rows."""
+    """Remove temporary files and folders of `path` whose process is gone: a killed stage may leave real rows.
+
+    One with our own number that we did not make is of a process before us: in a container they all have the same.
+    """
     for left in path.parent.glob(f".{path.name}.*{TEMPORARY}"):
         process = left.name.removeprefix(f".{path.name}.").partition("-")[0]
-        if process.isdigit() and not psutil.pid_exists(int(process)):
-            shutil.rmtree(left) if left.is_dir() else left.unlink(missing_ok=True)
+        ours = process == str(os.getpid())
+        gone = process.isdigit() and not psutil.pid_exists(int(process))
+        if (ours and left.name not in _OURS) or gone:
+            _remove(left)
+
+
+def _remove(path: Path) -> None:
+    """A file, link or folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _umask() -> int:

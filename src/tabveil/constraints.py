@@ -1,7 +1,7 @@
 """Relations that a person declares between columns: what kinds there are, what each needs, which rows break one.
 
 A constraint reads the tables of `tabveil.schema.canonical`. Names of columns are all it knows of them; whether their
-types fit is asked where the types are known (`tabveil.preprocess.spec`).
+types fit is asked where the types are known (`tabveil.schema.constraint_misfit`).
 """
 
 from __future__ import annotations

@@ -40,7 +40,12 @@ def entity_codes(table: pd.DataFrame, metadata: Metadata) -> Codes | None:
         return None
     for name in (ENTITY_COLUMN, key):
         if name in table.columns:
-            return codes_of(table[name])
+            try:
+                return codes_of(table[name])
+            except TypeError:
+                raise SchemaError(
+                    f"column '{name}' must say by one value whose row each is, however it holds others"
+                ) from None
     raise SchemaError(
         f"the table must say whose row each is, in column {key} or {ENTITY_COLUMN}, however it has neither: give the "
         "whole table that verify wrote"

@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Optional
@@ -38,6 +39,10 @@ class ColumnType(str, Enum):
     boolean = "boolean"
     date = "date"
     datetime = "datetime"
+
+
+NUMERIC_TYPES = (ColumnType.integer, ColumnType.decimal)
+TEMPORAL_TYPES = (ColumnType.date, ColumnType.datetime)
 
 
 class SDType(str, Enum):
@@ -320,6 +325,26 @@ PANDAS_DTYPE: dict[ColumnType, str] = {
 }
 
 
+def constraint_misfit(constraint: ConstraintSpec, types: Mapping[str, ColumnType]) -> str | None:
+    """Why a constraint cannot be about columns of these types, as a sentence; None if it can."""
+    used = {name: types[name] for name in constraint.used_columns}
+    asked = None
+    if constraint.kind is ConstraintKind.sum and not set(used.values()) <= set(NUMERIC_TYPES):
+        asked = "adds numbers"
+    if constraint.kind is ConstraintKind.one_hot and not set(used.values()) <= {ColumnType.boolean, *NUMERIC_TYPES}:
+        asked = "counts booleans or 0 and 1"
+    if constraint.orders and len({_family(kind) for kind in used.values()}) > 1:
+        asked = "compares like with like"
+    listed = ", ".join(f"{name} is {kind.value}" for name, kind in used.items())
+    return asked and f"constraint '{constraint.label}' {asked}, however: {listed}"
+
+
+def _family(kind: ColumnType) -> str:
+    if kind in NUMERIC_TYPES:
+        return "number"
+    return "moment" if kind in TEMPORAL_TYPES else kind.value
+
+
 def canonical(table: pd.DataFrame, metadata: Metadata) -> pd.DataFrame:
     """The table with the one pandas dtype per `ColumnType` that the rest of the code relies on.
 
@@ -346,6 +371,7 @@ def canonical(table: pd.DataFrame, metadata: Metadata) -> pd.DataFrame:
                 columns[name] = series.astype(PANDAS_DTYPE[kind])  # type: ignore[call-overload]
         except (TypeError, ValueError, OverflowError) as err:
             raise SchemaError(
-                f"column '{name}' must hold {kind.value} values, however its dtype is {series.dtype}"
-            ) from err
+                f"column '{name}' must hold {kind.value} values, however its dtype is {series.dtype} and some are none "
+                f"({type(err).__name__})"
+            ) from None  # the cause's text may be a cell of the table
     return pd.DataFrame(columns, index=pd.RangeIndex(len(table)))

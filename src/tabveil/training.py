@@ -29,7 +29,7 @@ def fit_file(
 ) -> Synthesizer:
     """A synthesizer fitted on the modelled columns of a Parquet file (and, where there is one, on whose row each is).
 
-    The same file, metadata and settings (seed and thread count included) give the same model, byte for byte.
+    The same file, metadata and settings (seed included) give the same model, byte for byte.
 
     Args:
         train_data: the clean rows that `verify` wrote.

@@ -71,7 +71,8 @@ def make_metadata() -> Callable[..., Metadata]:
 def quick() -> Callable[..., TVAEConfig]:
     """A TVAE of a few steps; settings override."""
     base = {"max_steps": 100, "num_threads": 1, "encoder_dim": 32, "decoder_dim": 48, "latent_dim": 4}
-    return lambda **settings: TVAEConfig(**{**base, "batch_size": 128, "min_rows": 20, "weight_decay": 0.3, **settings})
+    base |= {"batch_size": 128, "min_rows": 20, "weight_decay": 0.3, "learning_rate": 0.004}
+    return lambda **settings: TVAEConfig(**{**base, **settings})
 
 
 @pytest.fixture(scope="session")

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime
 import decimal
+import traceback
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from tabveil.errors import NotFittedError, SchemaError, SynthesizerError, TabVeilError, TrainingError
+from tabveil.constraints import ConstraintKind, ConstraintSpec
+from tabveil.errors import ConfigError, NotFittedError, SchemaError, SynthesizerError, TabVeilError, TrainingError
 from tabveil.schema import PANDAS_DTYPE, ColumnType
-from tabveil.synthesizers import create_synthesizer, rebalance, sample_chunks
+from tabveil.synthesizers import create_synthesizer, load_synthesizer, rebalance, sample_chunks
 
 KINDS = {
     "code": ColumnType.string,
@@ -317,3 +320,106 @@ def test_a_table_to_learn_is_a_frame(make_metadata, quick, table):
 def test_an_unfitted_model_says_so_first(quick):
     with pytest.raises(NotFittedError):
         create_synthesizer(quick()).sample(5, 0, conditions={"code": "1"})
+
+
+def misfits():
+    types = {"a": ColumnType.string, "b": ColumnType.string, "day": ColumnType.date, "x": ColumnType.decimal}
+    kind = ConstraintKind
+    return {
+        "counts booleans or 0 and 1": (types, [ConstraintSpec(kind=kind.one_hot, columns=["a", "b"])]),
+        "adds numbers": (types, [ConstraintSpec(kind=kind.sum, total="x", parts=["a", "b"])]),
+        "compares like with like": (types, [ConstraintSpec(kind=kind.inequality, low="x", high="day")]),
+        "must name columns": (types, [ConstraintSpec(kind=kind.inequality, low="x", high="nowhere")]),
+        "finite tolerance": (types, [ConstraintSpec(kind=kind.sum, total="x", parts=["x", "x"], tolerance=np.inf)]),
+    }
+
+
+@pytest.mark.parametrize("said", misfits())
+def test_constraints_that_do_not_fit_their_columns_are_refused_before_training(make_metadata, quick, said):
+    types, constraints = misfits()[said]
+    table = pd.DataFrame({"a": ["Erika Mustermann"] * 30, "b": "Max", "day": pd.Timestamp("2020-01-01"), "x": 1.0})
+    with pytest.raises(SchemaError, match=said) as refusal:
+        create_synthesizer(quick(max_steps=2)).fit(table, make_metadata(types, *constraints))
+    assert "Erika" not in str(refusal.value)
+
+
+@pytest.mark.parametrize("change", [{"target": "nowhere"}, {"minimum": np.nan}, {"name": "\udcff"}])
+def test_metadata_that_no_model_folder_could_hold_is_refused_before_training(make_metadata, quick, change):
+    metadata = make_metadata({"x": ColumnType.decimal, "y": ColumnType.decimal})
+    if "target" in change:
+        metadata = dataclasses.replace(metadata, **change)
+    else:
+        first, second = metadata.columns
+        metadata = dataclasses.replace(metadata, columns=(first, dataclasses.replace(second, **change)))
+    table = pd.DataFrame({name: np.arange(40.0) for name in metadata.modelled_columns})
+    with pytest.raises(SchemaError, match="the metadata must be usable"):
+        create_synthesizer(quick(max_steps=2)).fit(table, metadata)
+
+
+def test_what_is_no_metadata_and_no_configuration_is_refused(table, quick):
+    with pytest.raises(SchemaError, match=r"must be a tabveil\.schema\.Metadata, however: a NoneType"):
+        create_synthesizer(quick()).fit(table, None)
+    with pytest.raises(ConfigError, match="needs a SynthesizerConfig, however: a dict"):
+        create_synthesizer({"name": "tvae"})
+
+
+def test_text_that_no_file_can_hold_is_refused_before_training(make_metadata, quick):
+    table = pd.DataFrame({"a": ["x", "y\udcff"] * 20})
+    with pytest.raises(TrainingError, match=r"Unicode without surrogates.*\['a'\]"):
+        create_synthesizer(quick(max_steps=2)).fit(table, make_metadata({"a": ColumnType.string}))
+
+
+def test_dates_beyond_the_calendar_are_refused(make_metadata, quick):
+    metadata = make_metadata({"day": ColumnType.date})
+    table = pd.DataFrame({"day": np.array(["2020-01-01", "2021-01-01"] * 20, dtype="datetime64[us]")})
+    model = create_synthesizer(quick(max_steps=2))
+    model.fit(table, metadata)
+    late = table.assign(day=np.array(["12020-01-01"] * 40, dtype="datetime64[us]"))
+    with pytest.raises(TrainingError, match="years 1 to 9999"):
+        create_synthesizer(quick(max_steps=2)).fit(late, metadata)
+    with pytest.raises(SynthesizerError, match="years 1 to 9999"):
+        model.sample(1, seed=0, conditions={"day": np.datetime64("-5000-01-01")})
+
+
+def test_cells_are_not_in_the_chain_of_an_error(make_metadata, quick):
+    table = pd.DataFrame({"x": ["Erika Mustermann", *map(str, range(40))]}, dtype="object")
+    with pytest.raises(SchemaError, match="must hold decimal values") as refusal:
+        create_synthesizer(quick(max_steps=2)).fit(table, make_metadata({"x": ColumnType.decimal}))
+    assert "Erika" not in "".join(traceback.format_exception(refusal.value))
+
+
+def test_a_refused_second_fit_leaves_nothing_fitted(table, metadata, quick, make_metadata):
+    model = create_synthesizer(quick(max_steps=2))
+    model.fit(table, metadata)
+    with pytest.raises(TrainingError):
+        model.fit(table[:3], metadata)
+    with pytest.raises(NotFittedError):
+        model.sample(1, seed=0)
+
+
+def test_an_entity_column_of_lists_is_refused(make_metadata, quick):
+    metadata = dataclasses.replace(make_metadata({"x": ColumnType.decimal}), entity_key="who")
+    table = pd.DataFrame({"x": np.arange(40.0), "who": [[1]] * 40})
+    with pytest.raises(SchemaError, match="'who' must say by one value whose row each is"):
+        create_synthesizer(quick(max_steps=2)).fit(table, metadata)
+
+
+def test_a_model_may_be_saved_to_text_paths_but_not_over_something_else(fitted, tmp_path):
+    fitted.save(str(tmp_path / "model"))
+    fitted.save(str(tmp_path / "model"))
+    assert len(load_synthesizer(str(tmp_path / "model")).sample(3, seed=0)) == 3
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "thesis.txt").write_text("x")
+    for folder, said in (
+        ("home", "holds something else"),
+        ("home/thesis.txt", "is a file"),
+        ("home/thesis.txt/model", "is a file"),
+    ):
+        with pytest.raises(SynthesizerError, match=said):
+            fitted.save(tmp_path / folder)
+    for wrong in (None, 5):
+        with pytest.raises(SynthesizerError, match="folder must be a path"):
+            fitted.save(wrong)
+        with pytest.raises(SynthesizerError, match="folder must be a path"):
+            load_synthesizer(wrong)
+    assert (tmp_path / "home" / "thesis.txt").exists()

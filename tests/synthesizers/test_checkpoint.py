@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -12,7 +13,9 @@ from pathlib import Path
 import pytest
 
 from tabveil.config import TVAEConfig
+from tabveil.errors import SynthesizerError
 from tabveil.synthesizers import create_synthesizer
+from tabveil.synthesizers.tvae import training
 from tabveil.synthesizers.tvae.checkpoint import STATE, TENSORS
 from tabveil.synthesizers.tvae.schedule import learning_rate
 
@@ -132,3 +135,62 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_nothing():
     assert rates[-1] == pytest.approx(0, abs=1e-5)
     assert all(a < b for a, b in pairwise(rates[:16]))
     assert all(a > b for a, b in pairwise(rates[15:]))
+
+
+@pytest.mark.parametrize("max_seconds", [1.0, *range(97, 107)])
+def test_every_step_of_a_limited_time_is_judged(table, metadata, monkeypatch, max_seconds):
+    """With a clock that ticks at every look, wherever in the loop the time ends."""
+    ticks = itertools.count()
+    monkeypatch.setattr(training.time, "monotonic", lambda: float(next(ticks)))
+    settings = {**SETTINGS, "max_steps": 60, "validate_every": 50, "max_seconds": float(max_seconds)}
+    model, steps = create_synthesizer(TVAEConfig(**settings)), []
+    step = training._Run._step
+    monkeypatch.setattr(
+        training._Run, "_step", lambda run, index, at, pieces: steps.append(at) or step(run, index, at, pieces)
+    )
+    model.fit(table, metadata)
+    assert steps
+    assert model.loss_curve["step"].iloc[-1] == steps[-1]
+
+
+def test_another_number_of_threads_goes_on_with_a_checkpoint(table, metadata, tmp_path, monkeypatch):
+    interrupted(TVAEConfig(**SETTINGS, num_threads=2), table, metadata, tmp_path / "checkpoint", 100)
+    config, batches = TVAEConfig(**SETTINGS, num_threads=1, sampling_threads=1), []
+    take = training.Batches.__next__
+
+    def counted(source):
+        batches.append(1)
+        return take(source)
+
+    monkeypatch.setattr(training.Batches, "__next__", counted)
+    model, fresh = create_synthesizer(config), create_synthesizer(config)
+    model.fit(table, metadata, checkpoint=tmp_path / "checkpoint")
+    resumed = len(batches)
+    fresh.fit(table, metadata)
+    assert len(batches) - resumed == resumed + 100
+    assert model.loss_curve.equals(fresh.loss_curve)
+
+
+@pytest.mark.parametrize("part", ["best", "position", "numpy_state", "records", "one bit of the tensors"])
+def test_a_damaged_checkpoint_begins_anew(table, metadata, tmp_path, part):
+    config, checkpoint = TVAEConfig(**SETTINGS), tmp_path / "checkpoint"
+    interrupted(config, table, metadata, checkpoint, 100)
+    if part in ("best", "position", "numpy_state", "records"):
+        state = json.loads((checkpoint / STATE).read_text())
+        (checkpoint / STATE).write_text(json.dumps({**state, part: None}))
+    else:
+        tensors = bytearray((checkpoint / TENSORS).read_bytes())
+        tensors[-1] ^= 1
+        (checkpoint / TENSORS).write_bytes(tensors)
+    fresh, other = create_synthesizer(config), create_synthesizer(config)
+    fresh.fit(table, metadata)
+    other.fit(table, metadata, checkpoint=checkpoint)
+    assert other.loss_curve.equals(fresh.loss_curve)
+
+
+def test_a_folder_that_is_no_checkpoint_is_left_alone(table, metadata, tmp_path):
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "thesis.txt").write_text("years of work")
+    with pytest.raises(SynthesizerError, match=r"checkpoint must be a new or empty folder, .* holds something else"):
+        create_synthesizer(TVAEConfig(**SETTINGS)).fit(table, metadata, checkpoint=tmp_path / "home")
+    assert (tmp_path / "home" / "thesis.txt").read_text() == "years of work"

@@ -214,3 +214,20 @@ def test_constraints_without_a_common_combination_are_refused_before_training(ma
     with pytest.raises(TrainingError, match=r"fixed_combinations\(a, b\).*must leave a combination"):
         create_synthesizer(quick()).fit(canonical(table, metadata), metadata, on_loss=losses.append)
     assert not losses
+
+
+def test_a_given_total_that_no_combination_sums_to_is_refused(make_metadata, quick):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame({"a": rng.integers(0, 3, 1000)})
+    table["b"] = table["a"] * 10
+    table["t"] = table["a"] + table["b"]
+    constraints = [
+        ConstraintSpec(kind=ConstraintKind.fixed_combinations, columns=["a", "b"]),
+        ConstraintSpec(kind=ConstraintKind.sum, total="t", parts=["a", "b"]),
+    ]
+    model = create_synthesizer(quick(max_steps=10))
+    model.fit(table, make_metadata(dict.fromkeys(table, ColumnType.integer), *constraints))
+    assert (model.sample(5, seed=0, conditions={"t": 22})[["a", "b"]] == [2, 20]).all(axis=None)
+    for conditions in ({"a": 1, "t": 12}, {"t": 15}):
+        with pytest.raises(SynthesizerError, match=r"conditions on \['t'\] must be part of a combination"):
+            model.sample(2, seed=0, conditions=conditions)

@@ -292,3 +292,24 @@ def test_no_file_is_a_pickle_or_an_archive(made):
     for path in made.folder.iterdir():
         assert path.read_bytes()[:2] not in (b"PK", b"\x1f\x8b")
         assert path.read_bytes()[:1] != b"\x80"
+
+
+@pytest.mark.parametrize("num_people", [1, 2, K - 1])
+def test_the_grid_of_a_column_does_not_tell_the_values_of_few_people(make_metadata, quick, tmp_path, num_people):
+    """All others have 0, or the first of January 1970: the divisor of all values would be that of the few."""
+    num_rows = 600
+    few = {
+        "bonus": 123_457,
+        "fine": 4321.89,
+        "died": pd.Timestamp("2011-03-17"),
+        "late": pd.Timestamp("2013-05-06 07:08:09"),
+    }
+    usual = {"bonus": 0, "fine": 0.0, "died": pd.Timestamp("1970-01-01"), "late": pd.Timestamp("1970-01-01")}
+    table = pd.DataFrame({n: [usual[n]] * (num_rows - num_people) + [few[n]] * num_people for n in few})
+    types = dict(zip(few, (ColumnType.integer, ColumnType.decimal, ColumnType.date, ColumnType.datetime), strict=True))
+    synthesizer = create_synthesizer(quick(max_steps=4))
+    synthesizer.fit(table, make_metadata(types))
+    synthesizer.save(tmp_path / "model")
+    codecs = json.loads((tmp_path / "model" / "tokenizer.json").read_text())["columns"]
+    assert [codec["unit"] for codec in codecs] == [1] * len(few)
+    assert synthesizer.sample(500, seed=0).isin(list(few.values())).sum().sum() == 0

@@ -96,7 +96,7 @@ def test_a_loaded_model_samples_the_same_rows(fitted, tmp_path):
 
 
 def test_saving_again_replaces_the_folder(fitted, tmp_path):
-    (tmp_path / "model").mkdir()
+    fitted.save(tmp_path / "model")
     (tmp_path / "model" / "left.over").write_text("x")
     fitted.save(tmp_path / "model")
     assert not (tmp_path / "model" / "left.over").exists()

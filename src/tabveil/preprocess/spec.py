@@ -16,13 +16,10 @@ from tabveil.errors import ConfigError, SchemaError
 from tabveil.ingest.dates import DatePattern, compile_format
 from tabveil.ingest.names import unique_names
 from tabveil.ingest.reader import RawTable
-from tabveil.schema import ColumnSpec, ColumnType, ConstraintKind, ConstraintSpec, NullPolicy
+from tabveil.schema import NUMERIC_TYPES, TEMPORAL_TYPES, ColumnSpec, ConstraintSpec, NullPolicy, constraint_misfit
 
 _VALUE_SIGNS = re.compile(r"[\d@]")  # an undeclared header with one may be a value of a file without a header line
 _DROPPED = "{type: string, policy: {action: drop}}"
-_NUMERIC = (ColumnType.integer, ColumnType.decimal)
-_TEMPORAL = (ColumnType.date, ColumnType.datetime)
-_COMPARING = (ConstraintKind.inequality, ConstraintKind.range)
 
 
 @dataclass(frozen=True)
@@ -38,12 +35,12 @@ class ColumnPlan:
     @property
     def is_numeric(self) -> bool:
         """Whether values are integers or decimals."""
-        return self.spec.type in _NUMERIC
+        return self.spec.type in NUMERIC_TYPES
 
     @property
     def is_temporal(self) -> bool:
         """Whether values are dates or datetimes."""
-        return self.spec.type in _TEMPORAL
+        return self.spec.type in TEMPORAL_TYPES
 
     @property
     def is_fitted(self) -> bool:
@@ -152,19 +149,6 @@ def _boolean_tokens(dataset: DatasetConfig, parquet: bool) -> tuple[tuple[str, .
 def _check_constraints(dataset: DatasetConfig) -> None:
     for constraint in dataset.constraints:
         types = {name: dataset.columns[name].type for name in constraint.used_columns}
-        if constraint.kind is ConstraintKind.sum and not set(types.values()) <= set(_NUMERIC):
-            raise ConfigError(f"constraint '{constraint.label}' adds numbers, however: {_listed(types)}")
-        if constraint.kind is ConstraintKind.one_hot and not set(types.values()) <= {ColumnType.boolean, *_NUMERIC}:
-            raise ConfigError(f"constraint '{constraint.label}' counts booleans or 0 and 1, however: {_listed(types)}")
-        if constraint.kind in _COMPARING and len({_family(kind) for kind in types.values()}) > 1:
-            raise ConfigError(f"constraint '{constraint.label}' compares like with like, however: {_listed(types)}")
-
-
-def _family(kind: ColumnType) -> str:
-    if kind in _NUMERIC:
-        return "number"
-    return "moment" if kind in _TEMPORAL else kind.value
-
-
-def _listed(types: dict[str, ColumnType]) -> str:
-    return ", ".join(f"{name} is {kind.value}" for name, kind in types.items())
+        misfit = constraint_misfit(constraint, types)
+        if misfit:
+            raise ConfigError(misfit)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tabveil.config import SynthesizerConfig
 from tabveil.errors import ConfigError, ModelFileError
+from tabveil.synthesizers.arguments import folder_path
 from tabveil.synthesizers.base import LossRecord, Synthesizer
 from tabveil.synthesizers.model_folder import MANIFEST, model_files, read_manifest
 from tabveil.synthesizers.sampling import SampleCounts, rebalance, sample_chunks
@@ -51,7 +52,13 @@ def synthesizer_class(name: str) -> type[Synthesizer]:
 
 
 def create_synthesizer(config: SynthesizerConfig) -> Synthesizer:
-    """An unfitted synthesizer of the kind `config.name`."""
+    """An unfitted synthesizer of the kind `config.name`.
+
+    Raises:
+        ConfigError: no such kind, or no configuration.
+    """
+    if not isinstance(config, SynthesizerConfig):
+        raise ConfigError(f"a synthesizer needs a SynthesizerConfig, however: a {type(config).__name__}")
     return synthesizer_class(config.name)(config)
 
 
@@ -61,6 +68,7 @@ def load_synthesizer(folder: Path) -> Synthesizer:
     Raises:
         ModelFileError: the folder is no model, is corrupt, of an unknown kind, or of a newer format.
     """
+    folder = folder_path("folder", folder)
     kind = read_manifest(folder)["kind"]
     if kind not in REGISTRY:
         raise ModelFileError(

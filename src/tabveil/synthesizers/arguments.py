@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 
+from tabveil.entities import Codes, num_entities
 from tabveil.errors import SchemaError, SynthesizerError, TrainingError
 from tabveil.schema import ColumnType, Metadata, canonical
-from tabveil.synthesizers.values import INSTANTS, NUMBERS
+from tabveil.synthesizers.values import END_OF_INSTANTS, FIRST_INSTANT, INSTANTS, NUMBERS
 
 Conditions = Mapping[str, Any] | pd.DataFrame
 
@@ -20,6 +23,48 @@ MAX_ROWS = 10**10
 MAX_SEED = 2**31 - 1
 _READ_AS_INSTANT = frozenset({"datetime", "datetime64", "date", "string", "empty"})  # words of `infer_dtype`
 _READ_AS_NUMBER = frozenset({"integer", "floating", "mixed-integer-float", "decimal", "boolean", "string", "empty"})
+
+
+def folder_path(name: str, folder: Any) -> Path:
+    """An argument that must be a path.
+
+    Raises:
+        SynthesizerError: another type.
+    """
+    if not isinstance(folder, (str, os.PathLike)):
+        raise SynthesizerError(f"{name} must be a path, however it is a {type(folder).__name__}")
+    return Path(folder)
+
+
+def replaceable_folder(name: str, folder: Any, mark: str) -> Path:
+    """A folder to be replaced as a whole, so that nothing else is lost.
+
+    Args:
+        mark: file by which a folder of the same kind is known.
+
+    Raises:
+        SynthesizerError: no path, a file, below a file, or a folder that holds something else.
+    """
+    path = folder_path(name, folder)
+    in_the_way = next((part for part in (path, *path.parents) if part.exists() and not part.is_dir()), None)
+    if in_the_way is not None:
+        raise SynthesizerError(f"{name} must be a folder, however {in_the_way} is a file")
+    if path.exists() and not (path / mark).is_file() and any(path.iterdir()):
+        raise SynthesizerError(
+            f"{name} must be a new or empty folder, or one that may be replaced since it has a {mark}, however {path} "
+            "holds something else: name another one"
+        )
+    return path
+
+
+def require_several(entities: Codes | None, num_rows: int) -> None:
+    """Refuse a table of one person: nobody would be left to validate on.
+
+    Raises:
+        TrainingError: it is one.
+    """
+    if num_entities(entities, num_rows) < 2:
+        raise TrainingError("the training table must hold at least 2 entities, however it holds 1: bring more")
 
 
 def training_table(real_data: pd.DataFrame, metadata: Metadata, min_rows: int) -> pd.DataFrame:
@@ -51,6 +96,12 @@ def training_table(real_data: pd.DataFrame, metadata: Metadata, min_rows: int) -
             f"decimal columns must hold finite numbers, however infinite ones were found in: {infinite}; declare "
             "minimum or maximum for these columns, or empty the cells in the source"
         )
+    beyond = _beyond_calendar(table, metadata)
+    if beyond:
+        raise TrainingError(f"dates must be of the years 1 to 9999, however others were found in: {beyond}")
+    broken = [n for n in table.columns if metadata[n].type is ColumnType.string and not _is_unicode(table[n])]
+    if broken:
+        raise TrainingError(f"text must be Unicode without surrogates, however some is not in: {broken}")
     return table
 
 
@@ -127,6 +178,9 @@ def exact_cells(table: pd.DataFrame, metadata: Metadata) -> pd.DataFrame:
     infinite = _infinite(cells, metadata)
     if infinite:
         raise SynthesizerError(f"given numbers must be finite, however infinite ones were found in: {infinite}")
+    beyond = _beyond_calendar(cells, metadata)
+    if beyond:
+        raise SynthesizerError(f"given dates must be of the years 1 to 9999, however others were found in: {beyond}")
     for name in cells.columns:
         if metadata[name].type is ColumnType.date:
             cells[name] = cells[name].dt.normalize()
@@ -249,6 +303,20 @@ def _readable(series: pd.Series[Any], metadata: Metadata) -> pd.Series[Any]:
     if accepted is not None and found not in accepted:
         raise SchemaError(f"column '{name}' must hold {kind.value} values, however they are of type {found}")
     return series
+
+
+def _beyond_calendar(table: pd.DataFrame, metadata: Metadata) -> list[str]:
+    """Columns of a canonical frame that hold instants outside the years 1 to 9999."""
+    instants = {n: table[n].dropna().to_numpy() for n in table.columns if metadata[n].type in INSTANTS}
+    return [n for n, found in instants.items() if ((found < FIRST_INSTANT) | (found >= END_OF_INSTANTS)).any()]
+
+
+def _is_unicode(series: pd.Series[Any]) -> bool:
+    try:
+        "".join(map(str, series.dropna().unique())).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _infinite(table: pd.DataFrame, metadata: Metadata) -> list[str]:

@@ -14,18 +14,21 @@ from numpy.typing import NDArray
 
 from tabveil.artifacts import atomic_folder
 from tabveil.config import SYNTHESIZER_CONFIGS, SynthesizerConfig
-from tabveil.entities import Codes, entity_codes, num_entities
-from tabveil.errors import ConfigError, ModelFileError, NotFittedError, SynthesizerError, TrainingError
+from tabveil.entities import Codes, entity_codes
+from tabveil.errors import ConfigError, ModelFileError, NotFittedError, SchemaError, SynthesizerError
 from tabveil.schema import Metadata, canonical
 from tabveil.synthesizers.arguments import (
     Conditions,
     checked_seed,
     condition_table,
+    folder_path,
     modelled_cells,
+    replaceable_folder,
+    require_several,
     rows_and_seed,
     training_table,
 )
-from tabveil.synthesizers.combinations import KnownCombinations, find_combinations
+from tabveil.synthesizers.combinations import KnownCombinations, find_combinations, require_allowed
 from tabveil.synthesizers.constraints import (
     DerivedTotal,
     add_totals,
@@ -37,8 +40,9 @@ from tabveil.synthesizers.constraints import (
 )
 from tabveil.synthesizers.model_folder import LOSSES, MANIFEST, METADATA, read_manifest, reading, verify, write_manifest
 from tabveil.synthesizers.protection import MIN_COUNT, protected, without_few_missing
-from tabveil.synthesizers.saved import read_combinations, read_losses, read_metadata, require_whole
+from tabveil.synthesizers.saved import read_combinations, read_losses, read_metadata, require_usable, require_whole
 
+CHECKPOINT_STATE = "state.json"  # by which the folder of an unfinished training is known
 LOSS_COLUMNS = ["step", "train", "validation"]
 _NO_CONDITIONS = "rows given some of their cells need synthesizer 'tvae', however this model is a '{}': train one"
 
@@ -136,12 +140,18 @@ class Synthesizer(ABC):
 
         Raises:
             TrainingError: too few rows or entities, no or missing columns, infinite numbers, or the loss is not finite.
-            SchemaError: values do not fit the declared types, or nothing says whose row each is.
+            SchemaError: the metadata cannot be used, values do not fit the declared types, or nothing says whose row
+                each is.
+            SynthesizerError: `checkpoint` is a folder that holds something else.
+
+        A synthesizer that was fitted before is not fitted after an error.
         """
+        self._metadata = None
+        checkpoint = None if checkpoint is None else replaceable_folder("checkpoint", checkpoint, CHECKPOINT_STATE)
+        _require_usable(metadata)
         table = training_table(real_data, metadata, self.config.min_rows)
         entities = entity_codes(real_data, metadata)
-        if num_entities(entities, len(table)) < 2:
-            raise TrainingError("the training table must hold at least 2 entities, however it holds 1: bring more")
+        require_several(entities, len(table))
         self._totals, self._losses, self._num_train_rows = derive_totals(table, metadata), [], len(table)
         self._combinations = find_combinations(table, metadata, entities, self._min_count)
 
@@ -151,7 +161,6 @@ class Synthesizer(ABC):
                 on_loss(loss)
 
         computed = self._computed()
-        self._metadata = None
         modelled = table[[n for n in table.columns if n not in computed]]
         self._fit(modelled, metadata, entities, Watch(record, progress, checkpoint))
         self._metadata = without_few_missing(metadata, table, entities, self._min_count)
@@ -188,6 +197,9 @@ class Synthesizer(ABC):
         else:
             table = self._sample_given(asked, np.ones(asked.shape, dtype=bool), seed, complete=False)
             table = with_asked_totals(add_totals(table, self._totals), self._totals, asked)
+            totals = [derived.total for derived in self._totals if derived.total in asked.columns]
+            if totals:  # what is left of a total may be no part of a combination
+                require_allowed(table, self._combinations, totals)
         return canonical(table[metadata.modelled_columns], metadata)
 
     def check_conditions(self, conditions: Conditions | None, num_rows: int) -> pd.DataFrame | None:
@@ -255,7 +267,9 @@ class Synthesizer(ABC):
 
         Raises:
             NotFittedError: before `fit`.
+            SynthesizerError: the folder holds something else than a model, or cannot be one.
         """
+        folder = replaceable_folder("folder", folder, MANIFEST)
         metadata = protected(self.metadata, self._num_train_rows, self._min_count)
         with atomic_folder(folder) as target:
             (target / METADATA).write_text(metadata.to_json(), encoding="utf-8")
@@ -270,6 +284,7 @@ class Synthesizer(ABC):
         Raises:
             ModelFileError: no model of this kind, corrupt, or of a newer format; it names the file.
         """
+        folder = folder_path("folder", folder)
         manifest = read_manifest(folder)
         if manifest["kind"] != cls.name:
             raise ModelFileError(f"{folder} must hold a '{cls.name}' model, however: kind={manifest['kind']!r}")
@@ -345,6 +360,15 @@ class Synthesizer(ABC):
             "totals": [{**dataclasses.asdict(t), "type": t.type.value, "parts": list(t.parts)} for t in self._totals],
             "combinations": [known.to_record() for known in self._combinations],
         }
+
+
+def _require_usable(metadata: Any) -> None:
+    if not isinstance(metadata, Metadata):
+        raise SchemaError(f"the metadata must be a tabveil.schema.Metadata, however: a {type(metadata).__name__}")
+    try:
+        require_usable(metadata)
+    except (ValueError, TypeError) as err:  # made of names and types, no cell is in it
+        raise SchemaError(f"the metadata must be usable, however: {err}") from None
 
 
 def _losses(frame: pd.DataFrame) -> list[LossRecord]:

@@ -83,8 +83,11 @@ def find_combinations(
     return tuple(_combinations(constraint, table, entities, min_count) for constraint in constraints)
 
 
-def require_allowed(asked: pd.DataFrame, combinations: Sequence[KnownCombinations]) -> None:
+def require_allowed(asked: pd.DataFrame, combinations: Sequence[KnownCombinations], totals: Sequence[str] = ()) -> None:
     """Refuse conditions that are no part of an allowed combination.
+
+    Args:
+        totals: if `asked` are whole rows, the given totals from which they follow.
 
     Raises:
         SynthesizerError: names the constraint and the columns, not the values.
@@ -92,7 +95,7 @@ def require_allowed(asked: pd.DataFrame, combinations: Sequence[KnownCombination
     for known in combinations:
         refused = int(known.excluded(asked).sum())
         if refused:
-            names = [name for name in known.columns if name in asked.columns]
+            names = list(totals) or [name for name in known.columns if name in asked.columns]
             raise SynthesizerError(
                 f"conditions on {names} must be part of a combination that {known.label} allows, however {refused} "
                 "rows are of none: ask for values that enough people of the training table have together"

@@ -34,7 +34,7 @@ def reading(path: Path) -> Iterator[None]:
     except ModelFileError:
         raise
     except DAMAGE as err:  # not the error's own text: it may show a value of the table
-        raise ModelFileError(f"{path} is not a complete model's ({type(err).__name__}): train again") from err
+        raise ModelFileError(f"{path} is not a complete model's ({type(err).__name__}): train again") from None
 
 
 def write_manifest(folder: Path, model: Mapping[str, Any]) -> None:
@@ -66,11 +66,11 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise ModelFileError(f"{path} must describe a TabVeil model, however it was written by something else")
     version = manifest.get("version")
-    if version != FORMAT_VERSION:
-        older = isinstance(version, int) and version < FORMAT_VERSION
+    if type(version) is not int or version != FORMAT_VERSION:
+        newer = type(version) is int and version > FORMAT_VERSION
         raise ModelFileError(
-            f"{path} must have format version {FORMAT_VERSION}, however: {version}: "
-            f"{'train again' if older else 'upgrade TabVeil'}"
+            f"{path} must have format version {FORMAT_VERSION}, however: {version!r}: "
+            f"{'upgrade TabVeil' if newer else 'train again'}"
         )
     if not isinstance(manifest.get("kind"), str) or not isinstance(manifest.get("files"), dict):
         raise ModelFileError(f"{path} must name the model's kind and files, however one is missing: train again")

@@ -17,7 +17,7 @@ import pandas as pd
 
 from tabveil.config import SynthesizerConfig
 from tabveil.constraints import ConstraintSpec
-from tabveil.schema import METADATA_VERSION, Column, ColumnType, Metadata
+from tabveil.schema import METADATA_VERSION, Column, ColumnType, Metadata, constraint_misfit
 from tabveil.synthesizers.arguments import MAX_ROWS
 from tabveil.synthesizers.combinations import KnownCombinations, require_complete
 from tabveil.synthesizers.values import NUMBERS
@@ -54,17 +54,30 @@ def read_metadata(path: Path) -> Metadata:
     version = data["x-tabveil"]["version"]
     if not is_whole(version, 1, METADATA_VERSION) or (version == METADATA_VERSION and metadata.to_dict() != data):
         raise ValueError("the metadata must be whole")
-    names = {column.name for column in metadata.columns}
+    require_usable(metadata)
+    return metadata
+
+
+def require_usable(metadata: Metadata) -> None:
+    """Refuse what no file of a model could say; the errors show no value of a table.
+
+    Raises:
+        ValueError, TypeError: a name, type, bound, constraint or target that cannot be.
+    """
+    types = {column.name: column.type for column in metadata.columns}
     for column in metadata.columns:
         _require_column(column)
     for constraint in metadata.constraints:
-        _require_constraint(constraint, names)
+        _require_constraint(constraint, types)
     texts = (metadata.target, metadata.entity_key)
     if not isinstance(metadata.dataset, str) or not all(text is None or isinstance(text, str) for text in texts):
         raise ValueError("dataset, target and entity key must be text")
-    if metadata.target is not None and metadata.target not in names:
+    if metadata.target is not None and metadata.target not in types:
         raise ValueError("the target must be one of the columns")
-    return metadata
+    try:
+        metadata.to_json().encode()
+    except UnicodeEncodeError:
+        raise ValueError("names must be Unicode text without surrogates") from None
 
 
 def read_combinations(records: list[Any], metadata: Metadata) -> tuple[KnownCombinations, ...]:
@@ -129,13 +142,14 @@ def _require_column(column: Column) -> None:
     bounds = [bound for bound in (column.minimum, column.maximum) if bound is not None]
     if bounds and (column.type not in NUMBERS or not all(map(is_finite, bounds)) or bounds != sorted(bounds)):
         raise ValueError("bounds must be finite, in order, and those of a number")
-    if not all(bound is None or is_finite(bound) for bound in (column.minimum, column.maximum)):
-        raise ValueError("the bounds of a column must be numbers")
 
 
-def _require_constraint(constraint: ConstraintSpec, names: set[str]) -> None:
+def _require_constraint(constraint: ConstraintSpec, types: Mapping[str, ColumnType]) -> None:
     lists = (constraint.parts, constraint.columns)
-    if not all(isinstance(part, list) for part in lists) or not set(constraint.used_columns) <= names:
+    if not all(isinstance(part, list) for part in lists) or not set(constraint.used_columns) <= types.keys():
         raise ValueError("a constraint must name columns of the table")
     if not isinstance(constraint.strict, bool) or not is_finite(constraint.tolerance):
-        raise ValueError("a constraint must be strict or not, and have a tolerance")
+        raise ValueError("a constraint must be strict or not, and have a finite tolerance")
+    misfit = constraint_misfit(constraint, types)
+    if misfit:
+        raise ValueError(misfit)

@@ -8,13 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from tabveil.schema import Column, ColumnType, SDType
+from tabveil.schema import NUMERIC_TYPES, TEMPORAL_TYPES, Column, ColumnType, SDType
 
-INSTANTS = (ColumnType.date, ColumnType.datetime)
-NUMBERS = (ColumnType.integer, ColumnType.decimal)
+INSTANTS, NUMBERS = TEMPORAL_TYPES, NUMERIC_TYPES
 MICROSECONDS_PER_DAY = 86_400_000_000
 LAST_SECOND = MICROSECONDS_PER_DAY - 1_000_000
 MAX_WHOLE = 2.0**63 - 1024  # the largest float64 below 2**63
+FIRST_INSTANT, END_OF_INSTANTS = np.datetime64("0001-01-01", "us"), np.datetime64("10000-01-01", "us")
 EARLIEST, LATEST = (np.datetime64(day, "us").astype(np.int64).astype(float) for day in ("0001-01-01", "9999-12-31"))
 
 

@@ -15,6 +15,7 @@ from tabveil.config import SynthesizerConfig, TVAEConfig
 from tabveil.entities import Codes
 from tabveil.errors import ConfigError, NotFittedError, TrainingError
 from tabveil.schema import Metadata
+from tabveil.synthesizers.arguments import require_several
 from tabveil.synthesizers.base import LossRecord, Synthesizer, Watch
 from tabveil.synthesizers.combinations import require_allowed
 from tabveil.synthesizers.progress import training_progress
@@ -69,6 +70,7 @@ class TVAE(Synthesizer):
             with torch.device("cpu"):  # the same first weights on every device
                 network = TVAENetwork(tokenizer, config)
             table, entities = _fitting(table, entities, rows_within(network, config, table), rng)
+            require_several(entities, len(table))
             encoded = tokenizer.encode(table, rng)
             network.start_at(log_shares(tokenizer, encoded, config.rare_threshold, entities))
             with training_progress(planned_steps(len(table), config), watch.progress) as advance:
@@ -104,8 +106,8 @@ class TVAE(Synthesizer):
 
     def _require_learned(self, asked: pd.DataFrame) -> None:
         tokenizer, given = self._fitted()[0], np.ones(asked.shape, dtype=bool)
-        require_learned(tokenizer, asked)
         known = known_cells(tokenizer, asked, given, np.random.default_rng(0), self._totals)
+        require_learned(tokenizer, asked, known)
         require_allowed(asked, self.combinations)
         require_combined(tokenizer, self._combination_rules, known)
         require_room(tokenizer, order_rules(tokenizer, self.metadata.modelled_constraints), known)

@@ -23,10 +23,11 @@ from torch import Tensor
 
 from tabveil.artifacts import atomic_folder, to_json
 from tabveil.config import TVAEConfig
-from tabveil.synthesizers.base import LossRecord
+from tabveil.provenance import sha256_of
+from tabveil.synthesizers.base import CHECKPOINT_STATE, LossRecord
 
 FORMAT_VERSION = 2
-TENSORS, STATE = "tensors.safetensors", "state.json"
+TENSORS, STATE = "tensors.safetensors", CHECKPOINT_STATE
 Tensors = dict[str, Tensor]
 
 
@@ -52,8 +53,9 @@ class Checkpoint:
 
 
 def training_digest(config: TVAEConfig, tensors: Iterable[Tensor]) -> str:
-    """sha256 of the settings and of the rows a training reads."""
-    digest = hashlib.sha256(to_json(dataclasses.asdict(config)).encode())
+    """sha256 of the settings that change a byte, and of the rows a training reads."""
+    settings = {name: value for name, value in dataclasses.asdict(config).items() if not name.endswith("_threads")}
+    digest = hashlib.sha256(to_json(settings).encode())
     for tensor in tensors:
         digest.update(str((tuple(tensor.shape), tensor.dtype)).encode())
         digest.update(tensor.contiguous().numpy().data)
@@ -78,6 +80,7 @@ def save_checkpoint(folder: Path, digest: str, checkpoint: Checkpoint) -> None:
     }
     with atomic_folder(folder) as target:
         save_file({name: value.contiguous() for name, value in checkpoint.tensors.items()}, target / TENSORS)
+        state["sha256"] = _digest_of(state, target / TENSORS)
         (target / STATE).write_text(json.dumps(state), encoding="utf-8")
 
 
@@ -88,6 +91,8 @@ def load_checkpoint(folder: Path, digest: str) -> Checkpoint | None:
         expected = (FORMAT_VERSION, digest, torch.__version__)
         if (state["version"], state["training"], state["torch"]) != expected:
             return None
+        if state.pop("sha256") != _digest_of(state, folder / TENSORS):
+            return None
         return Checkpoint(
             tensors=load_file(folder / TENSORS),
             numpy_state=state["numpy_state"],
@@ -97,8 +102,13 @@ def load_checkpoint(folder: Path, digest: str) -> Checkpoint | None:
             checks_since_best=state["checks_since_best"],
             elapsed_seconds=state["elapsed_seconds"],
         )
-    except (OSError, ValueError, KeyError, TypeError, SafetensorError):
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, SafetensorError):
         return None
+
+
+def _digest_of(state: dict[str, Any], tensors: Path) -> str:
+    """sha256 of both files: a damaged checkpoint is not gone on with."""
+    return hashlib.sha256((sha256_of(tensors) + json.dumps(state, sort_keys=True)).encode()).hexdigest()
 
 
 def remove_checkpoint(folder: Path) -> None:

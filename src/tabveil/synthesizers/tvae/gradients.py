@@ -13,7 +13,7 @@ from torch import Tensor
 from tabveil.synthesizers.tvae.network import Noise, TVAENetwork
 from tabveil.synthesizers.tvae.parallel import Pieces
 
-NUM_PIECES = 2  # of a batch on a processor; a GPU computes a batch at once
+NUM_PIECES = 2  # of a batch on a processor
 
 
 class Batch(NamedTuple):
@@ -28,6 +28,11 @@ class Batch(NamedTuple):
         return Batch(self.tokens[part], self.places[part], self.noise.rows(part))
 
 
+def num_pieces(device: torch.device) -> int:
+    """Pieces of a batch; a GPU computes it at once."""
+    return NUM_PIECES if device.type == "cpu" else 1
+
+
 def differentiate(network: TVAENetwork, batch: Batch, beta: float, pieces: Pieces) -> float:
     """Set the parameters' gradients to those of the batch's mean loss.
 
@@ -38,7 +43,7 @@ def differentiate(network: TVAENetwork, batch: Batch, beta: float, pieces: Piece
         The loss per row, in nats.
     """
     parameters, count = list(network.parameters()), len(batch.tokens)
-    parts = _parts(count, NUM_PIECES if network.device.type == "cpu" else 1)
+    parts = _parts(count, num_pieces(network.device))
 
     def piece(i: int) -> tuple[float, tuple[Tensor, ...]]:
         cells, divergence = network.elbo(*batch.rows(parts[i]))

@@ -103,17 +103,16 @@ def known_cells(
     return known
 
 
-def require_learned(tokenizer: Tokenizer, asked: pd.DataFrame) -> None:
+def require_learned(tokenizer: Tokenizer, asked: pd.DataFrame, known: Known) -> None:
     """Raise if a condition is something that the model never samples: an unknown category, a missing value, a number
     in a column that it only knows to be empty.
 
     Args:
-        asked: canonical conditions; a number beyond the learned range counts as its end.
+        asked: canonical conditions; a number beyond the learned range counts as its end. known: the same as tokens.
 
     Raises:
         SynthesizerError: names the columns, not the values.
     """
-    known = known_cells(tokenizer, asked, np.ones(asked.shape, dtype=bool), np.random.default_rng(0))
     for i, codec in enumerate(tokenizer.codecs):
         if codec.name not in asked.columns:
             continue

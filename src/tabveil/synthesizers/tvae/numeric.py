@@ -167,6 +167,8 @@ def fit_numeric(
     spikes = find_spikes(values, num_rows, config, owners)
     loose = ~np.isin(values, spikes)
     knots, num_bins = fit_knots(values[loose], config, rng, None if owners is None else owners[loose])
+    if not num_bins:  # the common divisor of a few values could be one of them
+        resolution = learn_resolution(spikes, column.type) if len(spikes) else Resolution(resolution.decimals)
     if not len(spikes) and not num_bins:  # few values, all different: one spike at their mean
         spikes = resolution.round(np.array([mean_of_entities(values, owners)]))
     order_by = np.concatenate([spikes, _bin_centers(knots, num_bins)])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -45,7 +46,7 @@ class AdamW:
         """Move every parameter by its gradient, which it must have."""
         for group, moments in zip(self.groups, self._moments, strict=True):
             first, second, step = ([moment[name] for moment in moments] for name in MOMENTS)
-            gradients = [parameter.grad for parameter in group.parameters if parameter.grad is not None]
+            gradients = [cast(Tensor, parameter.grad) for parameter in group.parameters]
             adamw(
                 [parameter.data for parameter in group.parameters],
                 gradients,

@@ -33,7 +33,7 @@ from tabveil.synthesizers.tvae.checkpoint import (
     save_checkpoint,
     training_digest,
 )
-from tabveil.synthesizers.tvae.gradients import NUM_PIECES, Batch, differentiate
+from tabveil.synthesizers.tvae.gradients import Batch, differentiate, num_pieces
 from tabveil.synthesizers.tvae.memory import rows_at_once
 from tabveil.synthesizers.tvae.network import Noise, TVAENetwork
 from tabveil.synthesizers.tvae.optimizer import AdamW, Group
@@ -140,7 +140,7 @@ class _Run:
             self._restore(found)
             for record in self.records:
                 on_check(record)
-        with worker_threads(self.config.num_threads, NUM_PIECES) as pieces:
+        with worker_threads(self.config.num_threads, num_pieces(self.device)) as pieces:
             for record in self._checks(pieces):
                 self._judge(record)
                 if checkpoint is not None:
@@ -154,13 +154,16 @@ class _Run:
         """The steps that are left, a record at each validation check."""
         losses: list[float] = []
         for step in range(self._last_step() + 1, self.num_steps + 1):
-            if self.checks_since_best >= self.config.patience or self._progress(step) >= 1:
+            if self.checks_since_best >= self.config.patience or (self.records and not losses and self._is_over(step)):
                 return
             losses.append(self._step(next(self.batches), step, pieces))
-            if step % self.config.validate_every == 0 or step == self.num_steps or self._progress(step + 1) >= 1:
+            last = self._is_over(step + 1)  # asked once: no step may follow that no check would judge
+            if last or step % self.config.validate_every == 0:
                 self.records.append(LossRecord(step, float(np.mean(losses)), self._validation_loss()))
                 losses = []
                 yield self.records[-1]
+            if last:
+                return
 
     def _last_step(self) -> int:
         return self.records[-1].step if self.records else 0
@@ -172,6 +175,10 @@ class _Run:
         """Share of the training before a step that is done, in steps or, if that is more, in time."""
         done = (step - 1) / self.num_steps
         return max(done, self._elapsed_seconds() / self.config.max_seconds) if self.config.max_seconds else done
+
+    def _is_over(self, step: int) -> bool:
+        """Whether nothing is left for a step, of the plan or of the time."""
+        return self._progress(step) >= 1
 
     def _step(self, index: Tensor, step: int, pieces: Pieces) -> float:
         config, progress = self.config, min(self._progress(step), 1.0)
