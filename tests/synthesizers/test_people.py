@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tabveil.config import TVAEConfig
 from tabveil.errors import SchemaError, TrainingError
 from tabveil.schema import ENTITY_COLUMN, Column, ColumnType, SDType
-from tabveil.synthesizers import create_synthesizer, load_synthesizer
+from tabveil.synthesizers import create_synthesizer, load_synthesizer, tvae
 from tabveil.synthesizers.tvae.knots import find_spikes, fit_knots, mean_of_entities
 from tabveil.synthesizers.tvae.numeric import fit_numeric
 from tabveil.synthesizers.tvae.schedule import split_rows
@@ -226,3 +226,14 @@ def test_a_table_that_does_not_say_whose_its_rows_are_is_refused(keyed, quick):
 def test_one_person_is_no_table(keyed, quick):
     with pytest.raises(TrainingError, match="at least 2 entities, however it holds 1"):
         create_synthesizer(quick()).fit(accounts(1, 300), keyed)
+
+
+def test_rows_of_one_person_that_a_memory_limit_leaves_are_refused(make_metadata, quick, monkeypatch):
+    metadata = dataclasses.replace(make_metadata({"x": ColumnType.decimal}), entity_key="who")
+    table = pd.DataFrame({"x": np.arange(300.0), "who": [0] * 299 + [1]})
+    monkeypatch.setattr(tvae, "rows_within", lambda network, config, table: 30)
+    monkeypatch.setattr(
+        tvae, "_fitting", lambda table, entities, num_rows, rng: (table[:num_rows], entities[:num_rows])
+    )
+    with pytest.raises(TrainingError, match="at least 2 entities"):
+        create_synthesizer(quick(max_steps=2, rare_threshold=2)).fit(table, metadata)
