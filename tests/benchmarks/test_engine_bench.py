@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import importlib
+import ast
 import json
 import sys
 from dataclasses import replace
@@ -125,6 +126,7 @@ def test_other_settings_values_or_code_are_other_jobs(bench, data, monkeypatch):
     monkeypatch.setattr(results, "sha256_of_files", lambda files: " ".join(sorted(files)))
     assert "src/tabveil/synthesizers/tvae/network.py" in results._code("fast", None)
     assert "src/tabveil/synthesizers/tvae/network.py" not in results._code("sdv_tvae", None)
+    assert "src/tabveil/config/synthesizer.py" in results._code("fast", None)
 
 
 def test_results_survive_a_line_that_was_cut_off(bench, tmp_path):
@@ -239,3 +241,24 @@ def test_membership_finds_a_model_that_knows_its_rows(bench, data):
     auc = bench("scores").membership(lambda rows: rows["amount"].isin(known).to_numpy(dtype=float), table, 0)
     assert auc > 0.9
     assert bench("scores").membership(lambda rows: np.zeros(len(rows)), table, 0) == 0.5
+
+
+def test_no_peer_script_hides_the_package_that_it_imports(bench):
+    """A script's folder comes first when Python looks for a module."""
+    scripts = [path for path in bench("models").PEERS.glob("*.py") if path.stem != "__init__"]
+    names = {path.stem for path in scripts} - {"protocol"}
+    assert names
+    for script in scripts:
+        nodes = list(ast.walk(ast.parse(script.read_text())))
+        imported = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+        imported |= {node.module or "" for node in nodes if isinstance(node, ast.ImportFrom)}
+        assert not names & {module.split(".")[0] for module in imported}
+
+
+def test_debugging_shows_what_a_models_process_writes(bench, data, monkeypatch, capfd):
+    process = bench("process")
+    for asked, shown in (("1", True), ("", False)):
+        monkeypatch.setenv("TABVEIL_DEBUG", asked)
+        with pytest.raises(process.FailedError):
+            process.run_isolated("nowhere", {})
+        assert ("Traceback" in capfd.readouterr().err) == shown
