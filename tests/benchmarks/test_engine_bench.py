@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import gzip
 import importlib
-import ast
 import json
 import sys
 from dataclasses import replace
