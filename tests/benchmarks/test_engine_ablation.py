@@ -79,6 +79,7 @@ def test_every_variant_is_a_job_of_its_own(bench, data):
     assert names[0] == "shipped"
     assert len({job.digest for _, job in planned}) == len(planned)
     configs = {v.name: bench("models").model_config("balanced", job.settings, 0) for v, job in planned}
+    assert configs.pop("slow").max_steps == 2 * TVAEConfig().step_budget  # what a variant sets itself takes precedence
     assert {config.max_steps for config in configs.values()} == {7}
     assert configs["weight_decay_quarter"].weight_decay == TVAEConfig().weight_decay / 4
     assert configs["no_kernel"] == configs["target_in_place"] == configs["shipped"]
