@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -220,7 +220,8 @@ def atomic(path: Path) -> Iterator[Path]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """A temporary folder beside `path` to fill; takes the place of `path` when the block ends without an error.
 
-    What was at `path` is renamed, then removed: it is there as a whole, or its successor is.
+    What was at `path` is renamed, then removed: it is there as a whole, or its successor is. Only a kill between two
+    renames that follow each other leaves neither there.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     _remove_stale(path)
@@ -236,7 +237,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         for left in (temporary, aside):
-            _remove(left)
+            with suppress(OSError):  # the next write tries again
+                _remove(left)
         _OURS.difference_update((temporary.name, aside.name))
 
 
@@ -260,7 +262,7 @@ def _remove_stale(path: Path) -> None:
 def _remove(path: Path) -> None:
     """A file, link or folder, if it is there."""
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path, ignore_errors=True)
+        shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
 
