@@ -7,7 +7,7 @@
 Tables, --set, --jobs and results are those of `python -m benchmarks.engine`; an interrupted run, started again, does
 only what is missing. --set reaches every variant; what a variant sets itself takes precedence. `shipped` always runs:
 the others are held against it. --variant adds one of your own: settings, and at most one patch by its name
-(`both:no_kernel,dropout=0`). Alone, without --variants, it is held against `shipped` only.
+(`both:no_kernel,dropout=0.1`). Alone, without --variants, it is held against `shipped` only.
 """
 
 from __future__ import annotations

@@ -116,6 +116,17 @@ def test_a_limit_of_rejection_is_a_fraction_below_one(model, wrong):
         rebalance(model, "flag", {True: 1.0}, 5, 0, max_rejected_fraction=wrong)
 
 
+@pytest.mark.usefixtures("drawn_nothing")
+def test_counts_are_an_object_that_can_be_filled(model):
+    with pytest.raises(SynthesizerError, match="counts must be SampleCounts, however it is a int"):
+        sample_chunks(model, 5, 0, counts=5)
+
+
+def test_what_hears_the_losses_can_be_called(make_metadata, quick):
+    with pytest.raises(SynthesizerError, match="on_loss must be a function, however it is a int"):
+        create_synthesizer(quick()).fit(cells(50), make_metadata(KINDS), on_loss=5)
+
+
 WRONG_CONDITIONS = [
     (["code"], SynthesizerError, "must be a mapping .* or a DataFrame of num_rows rows, however: a list"),
     ("code", SynthesizerError, "must be a mapping .*: a str"),

@@ -57,7 +57,7 @@ def test_drawing_column_by_column_computes_what_the_whole_decoder_does(wide):
     """Across the blocks of columns whose sums are carried on."""
     plan = wide._plan()
     batch = Watched(plan, 64, torch.Generator().manual_seed(0))
-    z = batch.inputs[:, : plan.latent_dim].clone()
+    z = batch.inputs[: plan.latent_dim].t().clone()
     drawn = batch.run()
     tokens, places = torch.from_numpy(drawn.tokens), torch.from_numpy(drawn.places).float()
     flat, features = plan.network.inputs(tokens, places)

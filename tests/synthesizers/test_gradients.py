@@ -36,8 +36,18 @@ def test_the_pieces_have_the_gradient_of_the_mean_loss_of_the_batch(network_and_
     whole = cells.sum(1).mean() + 0.5 * divergence.mean()
     assert loss == pytest.approx(float(whole.detach()), rel=1e-5)
     expected = torch.autograd.grad(whole, list(network.parameters()), allow_unused=True, materialize_grads=True)
-    for ours, theirs in zip(gradients, expected, strict=True):
-        assert torch.allclose(ours, theirs, rtol=1e-3, atol=1e-5)
+    masks = {id(layer.weight): layer.mask for layer in network.decoder.masked_layers}
+    for parameter, ours, theirs in zip(network.parameters(), gradients, expected, strict=True):
+        assert torch.allclose(ours, theirs * masks.get(id(parameter), 1), rtol=1e-3, atol=1e-5)
+    assert len(masks) == 4
+
+
+def test_training_keeps_the_autoregressive_matrices_masked(table, metadata, quick):
+    synthesizer = create_synthesizer(quick(max_steps=5, weight_decay=1))
+    synthesizer.fit(table, metadata)
+    for layer in synthesizer._network.decoder.masked_layers:
+        assert layer.is_masked
+        assert (layer.weight[layer.mask == 1] != 0).all()
 
 
 def test_one_piece_as_on_a_gpu_has_the_same_gradient(network_and_batch, monkeypatch):

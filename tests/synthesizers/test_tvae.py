@@ -120,7 +120,8 @@ def test_training_stops_early_when_validation_does_not_improve(make_metadata, qu
     rng = np.random.default_rng(0)
     frame = pd.DataFrame({name: rng.normal(size=60) for name in "abcdef"})
     described = make_metadata(dict.fromkeys("abcdef", ColumnType.decimal))
-    config = quick(max_steps=2000, full_budget_rows=10, validate_every=10, patience=2, dropout=0.0, weight_decay=0.0)
+    config = quick(max_steps=2000, full_budget_rows=10, validate_every=10, patience=2)
+    config.small_table_dropout = config.weight_decay = 0.0
     synthesizer = create_synthesizer(config)
     seen: list[LossRecord] = []
     synthesizer.fit(frame, described, on_loss=seen.append)
@@ -205,20 +206,22 @@ def test_large_tables_get_a_longer_schedule_unless_a_budget_is_given():
 
 
 def test_small_tables_are_held_back_more():
-    config = TVAEConfig(full_budget_rows=20_000, dropout=0.2, weight_decay=2.5)
-    assert config.dropout_at(20_000) == config.dropout_at(10**6) == 0.2
-    assert config.dropout_at(18_000) == pytest.approx(0.2 / 0.81)
-    assert config.weight_decay_at(10_000) == pytest.approx(2.5 * 2**0.9)
-    assert config.weight_decay_at(320_000) == pytest.approx(2.5 / 16**0.9)
-    assert (config.dropout_at(100), config.weight_decay_at(100)) == (0.3, 15.0)
-    assert TVAEConfig(dropout=0.0).dropout_at(100) == 0.0
+    config = TVAEConfig(full_budget_rows=20_000, dropout=0.05, small_table_dropout=0.2, weight_decay=2.5)
+    assert config.dropout_at(20_000) == config.dropout_at(10**6) == 0.05
+    assert config.dropout_at(14_000) == pytest.approx(0.1)
+    assert config.dropout_at(8_000) == config.dropout_at(10) == 0.2
+    assert config.weight_decay_at(10_000) == pytest.approx(2.5 * 2**0.8)
+    assert config.weight_decay_at(320_000) == pytest.approx(2.5 / 16**0.8)
+    assert config.weight_decay_at(100) == 15.0
+    assert TVAEConfig(small_table_dropout=0.0).dropout_at(100) == 0.0
     assert TVAEConfig(dropout=0.6).dropout_at(100) == 0.6
+    assert TVAEConfig().dropout_at(20_000) == 0.0
 
 
 def test_training_drops_units_and_the_likelihood_does_not(table, metadata, quick, fitted):
     weights = []
     for dropout in (0.0, 0.5):
-        model = create_synthesizer(quick(max_steps=3, dropout=dropout))
+        model = create_synthesizer(quick(max_steps=3, dropout=dropout, small_table_dropout=0.0))
         model.fit(table, metadata)
         weights.append(model._model[1].decoder.heads.weight.detach())
     assert not torch.equal(*weights)

@@ -29,8 +29,9 @@ class SynthesizerConfig:
         return 0
 
 
-PRESET_STEPS = {"fast": 250, "balanced": 850, "best": 2000}
-MAX_WEIGHT_DECAY, MAX_DROPOUT = 15.0, 0.3  # of small tables, unless more is asked for
+PRESET_STEPS = {"fast": 250, "balanced": 700, "best": 2000}
+MAX_WEIGHT_DECAY = 15.0  # of small tables, unless more is asked for
+SMALL_TABLE = 0.4  # of full_budget_rows: tables up to here get all of small_table_dropout
 
 
 @dataclass
@@ -51,10 +52,12 @@ class TVAEConfig(SynthesizerConfig):
     beta: float = 1.0  # weight of the KL term
     beta_warmup_fraction: float = 0.2
     latent_dim: int = 8
+    embedding_dim: int = 8
     encoder_dim: int = 128
     decoder_dim: int = 256
-    dropout: float = 0.1  # of a table of full_budget_rows; see dropout_at
-    weight_decay: float = 2.7  # on the autoregressive matrices, of a table of full_budget_rows; see weight_decay_at
+    dropout: float = 0.0  # of every table
+    small_table_dropout: float = 0.4  # of tables far below full_budget_rows, if that is more; see dropout_at
+    weight_decay: float = 2.4  # on the autoregressive matrices, of a table of full_budget_rows; see weight_decay_at
     ema_decay: float = 0.99
     validation_fraction: float = 0.1
     patience: int = 6  # validation checks without improvement before training stops
@@ -75,7 +78,7 @@ class TVAEConfig(SynthesizerConfig):
         check_positive("synthesizer.learning_rate", self.learning_rate)
         for name in ("num_threads", "sampling_threads"):
             check_range(f"synthesizer.{name}", getattr(self, name), 0, 256, "integer")
-        for name in ("batch_size", "latent_dim", "encoder_dim", "decoder_dim"):
+        for name in ("batch_size", "latent_dim", "embedding_dim", "encoder_dim", "decoder_dim"):
             check_range(f"synthesizer.{name}", getattr(self, name), 1, 10**6, "integer")
         for name in ("patience", "validate_every", "max_bins", "min_bin_rows", "max_categories", "full_budget_rows"):
             check_range(f"synthesizer.{name}", getattr(self, name), 1, 10**9, "integer")
@@ -86,7 +89,8 @@ class TVAEConfig(SynthesizerConfig):
         if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?", self.device):
             raise ConfigError(f"synthesizer.device must be auto, cpu, cuda or cuda:<n>, however: {self.device!r}")
         check_range("synthesizer.validation_fraction", self.validation_fraction, 0.01, 0.5)
-        check_range("synthesizer.dropout", self.dropout, 0, 0.9)
+        for name in ("dropout", "small_table_dropout"):
+            check_range(f"synthesizer.{name}", getattr(self, name), 0, 0.9)
         check_range("synthesizer.ema_decay", self.ema_decay, 0, 0.99999)
         check_range("synthesizer.beta", self.beta, 0, 100)
         check_range("synthesizer.weight_decay", self.weight_decay, 0, 10)
@@ -103,13 +107,17 @@ class TVAEConfig(SynthesizerConfig):
 
         It acts as a prior does, whose weight beside the mean loss of a row falls with their number.
         """
-        scaled = self.weight_decay * math.pow(self.full_budget_rows / num_rows, 0.9)
+        scaled = self.weight_decay * math.pow(self.full_budget_rows / num_rows, 0.8)
         return min(scaled, max(self.weight_decay, MAX_WEIGHT_DECAY))
 
     def dropout_at(self, num_rows: int) -> float:
-        """Share of the hidden units that a training step drops: more for fewer rows, at most `MAX_DROPOUT`."""
-        scaled = self.dropout * max(1.0, self.full_budget_rows / num_rows) ** 2
-        return min(scaled, max(self.dropout, MAX_DROPOUT))
+        """Share of the hidden units that a training step drops.
+
+        `dropout`, or, if that is more, `small_table_dropout` up to `SMALL_TABLE` times `full_budget_rows`, falling from
+        there linearly to zero at `full_budget_rows`.
+        """
+        missing = max(0.0, 1 - num_rows / self.full_budget_rows)
+        return max(self.dropout, self.small_table_dropout * min(1.0, missing / (1 - SMALL_TABLE)))
 
 
 @dataclass

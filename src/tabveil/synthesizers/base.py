@@ -142,12 +142,14 @@ class Synthesizer(ABC):
             TrainingError: too few rows or entities, no or missing columns, infinite numbers, or the loss is not finite.
             SchemaError: the metadata cannot be used, values do not fit the declared types, or nothing says whose row
                 each is.
-            SynthesizerError: `checkpoint` is a folder that holds something else.
+            SynthesizerError: `checkpoint` is a folder that holds something else, or `on_loss` no function.
 
         A synthesizer that was fitted before is not fitted after an error.
         """
         self._metadata = None
         checkpoint = None if checkpoint is None else replaceable_folder("checkpoint", checkpoint, CHECKPOINT_STATE)
+        if on_loss is not None and not callable(on_loss):
+            raise SynthesizerError(f"on_loss must be a function, however it is a {type(on_loss).__name__}")
         _require_usable(metadata)
         table = training_table(real_data, metadata, self.config.min_rows)
         entities = entity_codes(real_data, metadata)

@@ -17,7 +17,7 @@ from tabveil.errors import ModelFileError, TabVeilError
 from tabveil.provenance import sha256_of
 
 FORMAT = "tabveil-synthesizer"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 MANIFEST, METADATA, LOSSES = "synthesizer.json", "metadata.json", "loss.csv"
 DAMAGE = (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, OSError, RuntimeError, TabVeilError)
 

@@ -79,7 +79,11 @@ def sample_chunks(
     num_rows, seed = rows_and_seed(num_rows, seed)
     chunk_rows = whole_number("chunk_rows", chunk_rows, 1, MAX_ROWS)
     limit = fraction_below_one("max_rejected_fraction", max_rejected_fraction)
-    source = _ValidRows(synthesizer, seed, chunk_rows, limit, counts or SampleCounts())
+    if counts is None:
+        counts = SampleCounts()
+    elif not isinstance(counts, SampleCounts):
+        raise SynthesizerError(f"counts must be SampleCounts, however it is a {type(counts).__name__}")
+    source = _ValidRows(synthesizer, seed, chunk_rows, limit, counts)
     asked = same_for_all(conditions)
     synthesizer.check_conditions(asked, 1)
     return source.chunks(num_rows, asked)

@@ -26,7 +26,7 @@ from tabveil.config import TVAEConfig
 from tabveil.provenance import sha256_of
 from tabveil.synthesizers.base import CHECKPOINT_STATE, LossRecord
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 TENSORS, STATE = "tensors.safetensors", CHECKPOINT_STATE
 Tensors = dict[str, Tensor]
 

@@ -282,8 +282,8 @@ class GivenBatch(Batch):
         )
 
     def _take(self, index: Tensor) -> None:
-        self.inputs, self.tokens, self.places = self.inputs[index], self.tokens[index], self.places[index]
-        self.states, self.sums = ([part[index] for part in parts] for parts in (self.states, self.sums))
+        self.inputs, self.tokens, self.places = self.inputs[:, index], self.tokens[index], self.places[index]
+        self.states, self.sums = ([part[:, index] for part in parts] for parts in (self.states, self.sums))
         self.mask, self.known_tokens = self.mask[index], self.known_tokens[index]
         self.known_places, self.known_values = self.known_places[index], self.known_values[index]
         self.is_left, self.may_miss = self.is_left[index], self.may_miss[index]

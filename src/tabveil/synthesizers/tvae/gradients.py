@@ -55,6 +55,8 @@ def differentiate(network: TVAENetwork, batch: Batch, beta: float, pieces: Piece
         torch._foreach_add_(gradients[0], others)
     for parameter, gradient in zip(parameters, gradients[0], strict=True):
         parameter.grad = gradient
+    for layer in network.decoder.masked_layers:
+        layer.mask_gradient()
     return float(sum(losses))
 
 

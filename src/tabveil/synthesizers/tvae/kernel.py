@@ -20,6 +20,7 @@ MIN_SHARPNESS, MAX_SHARPNESS = 0.05, 400.0  # kernel widths below 1/400 of the c
 START_LOG_SHARPNESS, SHARPNESS_GAIN = 0.7, 2.0
 MIDDLE_REACH = 0.75
 MIN_WIDTH = 1e-6
+MAX_LOG_ODDS = 80.0  # against the token that is there: e^80 times millions of tokens is within 32 bits
 
 
 class Kernel(NamedTuple):
@@ -100,7 +101,7 @@ class KernelCrossEntropy(torch.autograd.Function):
     def forward(
         ctx: Any, free: Tensor, middle: Tensor, sharpness: Tensor, target: tuple[Tensor, Slices, Columns]
     ) -> Tensor:
-        """(num_rows, num_columns), columns in flat order.
+        """(num_rows, num_columns), columns in flat order; a token is at least e^-80 times as likely as any other.
 
         Args:
             free: logits, (num_rows, num_tokens). middle, sharpness: (num_rows, num_numeric).
@@ -114,21 +115,20 @@ class KernelCrossEntropy(torch.autograd.Function):
             x = (slices.edges - middle.index_select(1, slices.row)).mul_(sharp)
             shrink = torch.expm1(-slices.width * sharp)
             logits[:, 1:count] += slice_masses(x, shrink).mul_(slices.real[1:])
-        chosen, sizes = logits.gather(1, flat), list(columns.sizes)
-        peaks = torch.stack([part.amax(1) for part in torch.split(logits, sizes, dim=1)], dim=1)
-        shares = logits.sub_(peaks.index_select(1, columns.owner)).exp_()
-        sums = torch.stack([part.sum(1) for part in torch.split(shares, sizes, dim=1)], dim=1)
+        chosen = logits.gather(1, flat)
+        odds = logits.sub_(chosen.index_select(1, columns.owner)).clamp_(max=MAX_LOG_ODDS).exp_()
+        sums = torch.stack([part.sum(1) for part in torch.split(odds, list(columns.sizes), dim=1)], dim=1)
         ctx.slices, ctx.owner = slices, columns.owner
-        ctx.save_for_backward(shares, sums, x, shrink, sharp, flat)
-        return sums.log() + peaks - chosen
+        ctx.save_for_backward(odds, sums, x, shrink, sharp, flat)
+        return sums.log()
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None]:
         """Softmax less the token, weighted by the column's gradient, and through the masses to the kernels."""
-        shares, sums, x, shrink, sharp, flat = ctx.saved_tensors
+        odds, sums, x, shrink, sharp, flat = ctx.saved_tensors
         slices: Slices = ctx.slices
-        free = shares * (grad / sums).index_select(1, ctx.owner)
+        free = odds * (grad / sums).index_select(1, ctx.owner)
         free.scatter_add_(1, flat, -grad)
         count = len(slices.edges)
         if not count:

@@ -18,7 +18,7 @@ from tabveil.synthesizers.tvae.network import TVAENetwork
 ELEMENTS_AT_ONCE = 2**22  # most logits of one array
 FLOAT_BYTES = 4
 LOGIT_ARRAYS = 10  # of the size of the logits, while a batch is scored and differentiated
-PARAMETER_COPIES = 13  # values, best, averaged, moments; of each piece gradients and masked weights with theirs
+PARAMETER_COPIES = 9  # values, best, averaged, moments, the gradients of each piece and of their sum
 COLUMN_BYTES = 64  # per row while one column is learned or encoded: its values, ranks, order and tokens
 MEGABYTE = 2**20
 FIRST_USE = 100 * MEGABYTE  # what torch and its libraries allocate for themselves at the first training

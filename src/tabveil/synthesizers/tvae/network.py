@@ -12,7 +12,7 @@ the kernel lets neighbouring tokens share strength, and its density inside a bin
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 import torch
@@ -34,7 +34,6 @@ from tabveil.synthesizers.tvae.layout import Layout, layout_of
 from tabveil.synthesizers.tvae.numeric import NumericCodec
 from tabveil.synthesizers.tvae.tokenizer import Tokenizer
 
-EMBEDDING_DIM = 16
 LAYERS = 2
 ENCODER_LAYERS = 2
 BYTE = 256
@@ -63,7 +62,7 @@ class Noise(NamedTuple):
         """By what hidden units are multiplied, float32 (num_rows, num_units): 0, or 1 over the share that is kept."""
         if self.dropout is None:
             return None
-        return (self.dropout >= self.dropped) * (BYTE / (BYTE - self.dropped))
+        return self.dropout.float().ge_(self.dropped).mul_(BYTE / (BYTE - self.dropped))
 
 
 def draw_noise(num_rows: int, latent_dim: int, num_units: int, dropout: float, device: torch.device) -> Noise:
@@ -119,7 +118,10 @@ class Encoder(nn.Module):
 
 
 class MaskedLinear(nn.Module):
-    """A linear map whose weight is multiplied by a fixed 0/1 mask of shape (out, in)."""
+    """A linear map whose weight is zero where a fixed 0/1 mask of shape (out, in) is.
+
+    It stays so if every gradient is masked before the weight moves.
+    """
 
     mask: Tensor
 
@@ -129,13 +131,18 @@ class MaskedLinear(nn.Module):
         self.weight = nn.Parameter(torch.randn(mask.shape) * mask * fan_in**-0.5)
         self.register_buffer("mask", mask, persistent=False)
 
-    def masked(self) -> Tensor:
-        """The weight as it acts, (out, in)."""
-        return self.weight * self.mask
+    def mask_gradient(self) -> None:
+        """Set the weight's gradient, which it must have, to zero where the mask is."""
+        cast(Tensor, self.weight.grad).mul_(self.mask)
+
+    @property
+    def is_masked(self) -> bool:
+        """Whether the weight is zero where the mask is."""
+        return not bool(self.weight[self.mask == 0].any())
 
     def forward(self, x: Tensor) -> Tensor:
         """(batch, in) -> (batch, out)."""
-        return F.linear(x, self.masked())
+        return F.linear(x, self.weight)
 
 
 class Decoder(nn.Module):
@@ -145,9 +152,9 @@ class Decoder(nn.Module):
         super().__init__()
         self.layout = layout
         self.degrees = unit_degrees(layout.num_columns, config.decoder_dim)
-        self.input_owner = input_owner(layout)
+        self.input_owner = input_owner(layout, config.embedding_dim)
         self.head_owner = head_owner(layout)
-        self.tokens = nn.Embedding(layout.num_tokens, EMBEDDING_DIM)
+        self.tokens = nn.Embedding(layout.num_tokens, config.embedding_dim)
         see = self.degrees[:, None] > self.input_owner[None, :]
         deeper = self.degrees[:, None] >= self.degrees[None, :]
         self.inputs = nn.ModuleList(MaskedLinear(see.float()) for _ in range(LAYERS))
@@ -160,8 +167,13 @@ class Decoder(nn.Module):
             self.head_latent.weight.mul_(0.1)
             self.head_latent.bias.zero_()
 
+    @property
+    def masked_layers(self) -> list[MaskedLinear]:
+        """The autoregressive matrices."""
+        return [cast(MaskedLinear, layer) for layer in (*self.inputs, *self.hidden, self.heads)]
+
     def inputs_of(self, flat: Tensor, features: Tensor) -> Tensor:
-        """(batch, num_columns * EMBEDDING_DIM + num_numeric * NUM_FEATURES)."""
+        """(batch, num_columns * embedding_dim + num_numeric * NUM_FEATURES)."""
         return torch.cat([self.tokens(flat).flatten(1), features], dim=1)
 
     def forward(self, flat: Tensor, features: Tensor, z: Tensor, kept: Tensor | None = None) -> Tensor:
@@ -184,9 +196,9 @@ def unit_degrees(num_columns: int, width: int) -> Tensor:
     return (torch.arange(width) * num_columns) // width
 
 
-def input_owner(layout: Layout) -> Tensor:
+def input_owner(layout: Layout, embedding_dim: int) -> Tensor:
     """Column each decoder input belongs to."""
-    columns = torch.arange(layout.num_columns).repeat_interleave(EMBEDDING_DIM)
+    columns = torch.arange(layout.num_columns).repeat_interleave(embedding_dim)
     numbers = torch.tensor(layout.numeric, dtype=torch.int64).repeat_interleave(NUM_FEATURES)
     return torch.cat([columns, numbers])
 

@@ -1,7 +1,8 @@
 """Rows from the decoder, column by column, each hidden unit computed once.
 
-The inputs of the columns stand side by side in generation order, the hidden units in that of their degrees: what a
-column may see is always a beginning of both, and a slice instead of a copy.
+The inputs of the columns follow each other in generation order, the hidden units in that of their degrees: what a
+column may see is always a beginning of both, and a slice instead of a copy. Both have the rows in their last dimension:
+the thin products of one column are fastest so.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch.nn import functional as F  # noqa: N812
 
 from tabveil.synthesizers.tvae.features import NUM_FEATURES
 from tabveil.synthesizers.tvae.kernel import Kernel, kernel_parameters, slice_masses, truncated_logistic
-from tabveil.synthesizers.tvae.network import EMBEDDING_DIM, LAYERS, MaskedLinear, TVAENetwork
+from tabveil.synthesizers.tvae.network import LAYERS, TVAENetwork
 from tabveil.synthesizers.tvae.numeric import NumericCodec
 from tabveil.synthesizers.tvae.order_rules import Limits, OrderRule
 from tabveil.synthesizers.tvae.parallel import side_by_side
@@ -60,7 +61,8 @@ class _Column(NamedTuple):
         hidden: per layer above the first, weights of those units on the layer below up to them.
         heads: weights of the column's tokens and, of a number, its kernel, on z, 1 and the units up to here.
         number: place among the numerical columns. edges, widths, low, high: of its slices; empty of a category.
-        emitted: which tokens are ever drawn.
+        emitted: which tokens are ever drawn. closed: the same as float32, 0 of those and minus infinity of the others.
+        embeddings: of the column's tokens, (embedding_dim, num_tokens). offset: its first flat token.
     """
 
     units: slice
@@ -74,10 +76,13 @@ class _Column(NamedTuple):
     low: Tensor
     high: Tensor
     emitted: Tensor
+    closed: Tensor
+    embeddings: Tensor
+    offset: int
 
 
 class SamplingPlan:
-    """The decoder's weights, masked and put in order once, for any number of batches.
+    """The decoder's weights, put in order once, for any number of batches.
 
     Args:
         rules: what the rows must keep.
@@ -94,11 +99,11 @@ class SamplingPlan:
         self.starts = [self.latent_dim + 1 + int(start) for start in starts]
         self.degrees = decoder.degrees
         self._inputs = [
-            torch.cat([_with_bias(cast(nn.Linear, latent)), cast(MaskedLinear, m).masked()[:, order]], dim=1)
+            torch.cat([_with_bias(cast(nn.Linear, latent)), cast(Tensor, m.weight)[:, order]], dim=1)
             for latent, m in zip(decoder.latents, decoder.inputs, strict=True)
         ]
-        self._hidden = [cast(MaskedLinear, m).masked() for m in decoder.hidden]
-        self._heads = torch.cat([_with_bias(decoder.head_latent), decoder.heads.masked()], dim=1)
+        self._hidden = [cast(Tensor, m.weight) for m in decoder.hidden]
+        self._heads = torch.cat([_with_bias(decoder.head_latent), decoder.heads.weight], dim=1)
         self.columns = [self._column(i) for i in range(layout.num_columns)]
         self.rules = [[rule for rule in rules if i in rule.columns] for i in range(layout.num_columns)]
 
@@ -118,10 +123,10 @@ class SamplingPlan:
         return self.starts[block] if block else 0
 
     def add_block(self, inputs: Tensor, column: int, sums: list[Tensor]) -> None:
-        """Add to `sums`, (num_rows, width) per layer, what the block before `column` means to later units."""
+        """Add to `sums`, (width, num_rows) per layer, what the block before `column` means to later units."""
         known, first = slice(self._block_start(column - 1), self.starts[column]), int((self.degrees < column).sum())
         for total, weight in zip(sums, self._inputs, strict=True):
-            total[:, first:] += F.linear(inputs[:, known], weight[first:, known])
+            total[first:].addmm_(weight[first:, known], inputs[known])
 
     def _column(self, column: int) -> _Column:
         layout, known = self.layout, slice(self._block_start(column), self.starts[column])
@@ -136,6 +141,7 @@ class SamplingPlan:
             edges, widths = (self.network.get_buffer(name)[span] for name in ("edges", "width"))
             codec = cast(NumericCodec, self.tokenizer.codecs[column])
             low, high = (torch.from_numpy(edge).to(self.device) for edge in (codec.low, codec.high))
+        emitted = torch.from_numpy(self.tokenizer.codecs[column].emitted).to(self.device)
         return _Column(
             units=units,
             known=known,
@@ -147,7 +153,10 @@ class SamplingPlan:
             widths=widths,
             low=low,
             high=high,
-            emitted=torch.from_numpy(self.tokenizer.codecs[column].emitted).to(self.device),
+            emitted=emitted,
+            closed=torch.where(emitted, 0.0, -torch.inf),
+            embeddings=self.network.decoder.tokens.weight[span].t().contiguous(),
+            offset=span.start,
         )
 
 
@@ -162,12 +171,12 @@ class Batch:
     def __init__(self, plan: SamplingPlan, num_rows: int, generator: torch.Generator) -> None:
         self.plan, self.generator, self.num_rows = plan, generator, num_rows
         device, layout, first = plan.device, plan.layout, plan.latent_dim + 1
-        self.inputs = torch.zeros(num_rows, plan.num_inputs, device=device)
-        self.inputs[:, : first - 1], self.inputs[:, first - 1] = self._normal(num_rows, first - 1), 1.0
+        self.inputs = torch.empty(plan.num_inputs, num_rows, device=device)
+        self.inputs[: first - 1], self.inputs[first - 1] = self._normal(num_rows, first - 1).t(), 1.0
         # z and 1, then the units: a column's heads see a beginning of the last layer's
-        self.states = [torch.zeros(num_rows, first + plan.width, device=device) for _ in range(LAYERS)]
-        self.states[-1][:, :first] = self.inputs[:, :first]
-        self.sums = [torch.zeros(num_rows, plan.width, device=device) for _ in range(LAYERS)]  # of the blocks before
+        self.states = [torch.empty(first + plan.width, num_rows, device=device) for _ in range(LAYERS)]
+        self.states[-1][:first] = self.inputs[:first]
+        self.sums = [torch.zeros(plan.width, num_rows, device=device) for _ in range(LAYERS)]  # of the blocks before
         self.tokens = torch.zeros(num_rows, layout.num_columns, dtype=torch.int64, device=device)
         self.places = torch.full((num_rows, len(layout.numeric)), 0.5, dtype=torch.float64, device=device)
         self.num_drawn = 0
@@ -188,14 +197,14 @@ class Batch:
         if units.stop == units.start:
             return
         own = slice(first + units.start, first + units.stop)
-        steps = list(F.linear(self.inputs[:, weights.known], weights.inputs).chunk(LAYERS, dim=1))
+        steps = list((weights.inputs @ self.inputs[weights.known]).chunk(LAYERS))
         if weights.known.start:
-            steps = [step + total[:, units] for step, total in zip(steps, self.sums, strict=True)]
-        self.states[0][:, own] = F.silu(steps[0])
+            steps = [step + total[units] for step, total in zip(steps, self.sums, strict=True)]
+        self.states[0][own] = F.silu(steps[0])
         for layer in range(1, LAYERS):
             below = self.states[layer - 1]
-            step = steps[layer] + F.linear(below[:, first : first + units.stop], weights.hidden[layer - 1])
-            self.states[layer][:, own] = below[:, own] + F.silu(step)
+            step = torch.addmm(steps[layer], weights.hidden[layer - 1], below[first : first + units.stop])
+            torch.add(below[own], F.silu(step, inplace=True), out=self.states[layer][own])
 
     def _choose(self, column: int) -> None:
         """Draw the column's tokens and make them inputs of the later ones."""
@@ -205,14 +214,15 @@ class Batch:
     def _logits(self, column: int) -> tuple[Tensor, Kernel | None]:
         """Of every token, (num_rows, num_tokens), and the kernel of a number, each part (num_rows, 1)."""
         weights = self.plan.columns[column]
-        heads = F.linear(self.states[-1][:, : weights.heads.shape[1]], weights.heads)
+        heads = weights.heads @ self.states[-1][: weights.heads.shape[1]]
         if weights.number is None:
-            return heads, None
-        logits, (middle, sharpness) = heads[:, :-2], kernel_parameters(heads[:, -2:-1], heads[:, -1:])
-        if logits.shape[1] > 1:
-            x, shrink = (weights.edges - middle) * sharpness, torch.expm1(-weights.widths * sharpness)
-            logits[:, 1:] += slice_masses(x, shrink)
-        return logits, Kernel(middle, sharpness)
+            return heads.t(), None
+        logits, (middle, sharpness) = heads[:-2], kernel_parameters(heads[-2], heads[-1])
+        if len(logits) > 1:
+            x = (weights.edges[:, None] - middle).mul_(sharpness)
+            shrink = (weights.widths[:, None] * -sharpness).expm1_()
+            logits[1:] += slice_masses(x.t(), shrink.t()).t()
+        return logits.t(), Kernel(middle[:, None], sharpness[:, None])
 
     def seen(self, column: int) -> Seen:
         """What is known of a column's cells."""
@@ -241,24 +251,30 @@ class Batch:
 
     def _draw(self, column: int, logits: Tensor, *, complete: bool = False) -> Tensor:
         """Tokens by their probability, from one uniform number per row, int64 (num_rows,)."""
-        emitted = self._emitted(column, complete=complete)
-        logits = logits.masked_fill(~self._open(column, emitted), -torch.inf)
-        shares = logits.sub_(logits.amax(dim=1, keepdim=True)).exp_().cumsum(dim=1)
+        if complete or self.plan.rules[column]:
+            emitted = self._emitted(column, complete=complete)
+            logits = logits.masked_fill(~self._open(column, emitted), -torch.inf)
+        else:
+            logits = logits + self.plan.columns[column].closed
+        shares = logits.sub_(logits.amax(dim=1, keepdim=True)).exp_().contiguous().cumsum(dim=1)
         level = self._uniform(len(logits), 1).mul_(BELOW_ONE) * shares[:, -1:]
         return torch.searchsorted(shares, level.float(), right=True)[:, 0].clamp_(max=shares.shape[1] - 1)
 
     def _record(self, column: int, chosen: Tensor, kernel: Kernel | None) -> None:
-        weights, flat = self.plan.columns[column], chosen + self.plan.layout.offsets[column]
+        weights = self.plan.columns[column]
         self.tokens[:, column] = chosen
         start = weights.known.stop
-        at = start + EMBEDDING_DIM
-        self.inputs[:, start:at] = self.plan.network.decoder.tokens.weight[flat]
+        at = start + len(weights.embeddings)
+        torch.index_select(weights.embeddings, 1, chosen, out=self.inputs[start:at])
         if weights.number is not None and kernel is not None:
             place = self._place(column, chosen, kernel)
             self.places[:, weights.number] = place
-            self.inputs[:, at : at + NUM_FEATURES] = self.plan.network.features(
-                flat[:, None], chosen[:, None] != MISSING, place[:, None], first=weights.number
-            )
+            self.inputs[at : at + NUM_FEATURES] = self.plan.network.features(
+                chosen[:, None] + weights.offset,
+                chosen[:, None] != MISSING,
+                place[:, None].float(),
+                first=weights.number,
+            ).t()
 
     def _place(self, column: int, chosen: Tensor, kernel: Kernel) -> Tensor:
         """Position inside the token's slice, from the kernel cut to it; the middle for spikes and missing values."""

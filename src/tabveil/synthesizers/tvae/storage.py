@@ -55,14 +55,19 @@ def load_model(folder: Path, config: TVAEConfig, columns: Sequence[Column]) -> t
         with torch.device("cpu"):
             network = TVAENetwork(tokenizer, config)
         network.load_state_dict(weights)
+        if not all(layer.is_masked for layer in network.decoder.masked_layers):
+            raise ValueError("the weights must be zero where a column would see itself or a later one")
     return tokenizer, network.eval()
 
 
 def _require_sizes(weights: Mapping[str, Tensor], config: TVAEConfig) -> None:
     """Refuse weights of other widths than the settings say, before a network of that size is made."""
-    widths = {name: tuple(weights[name].shape) for name in ("encoder.out.weight", "decoder.hidden.0.weight")}
-    asked = ((2 * config.latent_dim, config.encoder_dim), (config.decoder_dim, config.decoder_dim))
-    if tuple(widths.values()) != asked:
+    asked = {
+        "encoder.out.weight": (2 * config.latent_dim, config.encoder_dim),
+        "decoder.hidden.0.weight": (config.decoder_dim, config.decoder_dim),
+        "decoder.tokens.weight": (len(weights["decoder.tokens.weight"]), config.embedding_dim),
+    }
+    if any(tuple(weights[name].shape) != widths for name, widths in asked.items()):
         raise ValueError("the weights must have the widths of the settings")
     if not all(value.dtype == torch.float32 and bool(value.isfinite().all()) for value in weights.values()):
         raise ValueError("the weights must be finite, of 32 bits")

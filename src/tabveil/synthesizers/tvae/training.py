@@ -100,8 +100,7 @@ def train(
 
 def parameter_groups(network: TVAENetwork, weight_decay: float) -> tuple[Group, Group]:
     """The autoregressive matrices with their own weight decay, and all other parameters."""
-    decoder = network.decoder
-    matrices = [layer.weight for layer in (*decoder.inputs, *decoder.hidden, decoder.heads)]
+    matrices = [layer.weight for layer in network.decoder.masked_layers]
     known = {id(p) for p in matrices}
     others = [p for p in network.parameters() if id(p) not in known]
     return Group(matrices, weight_decay), Group(others, OTHER_WEIGHT_DECAY)
