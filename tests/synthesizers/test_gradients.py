@@ -45,7 +45,7 @@ def test_the_pieces_have_the_gradient_of_the_mean_loss_of_the_batch(network_and_
 def test_training_keeps_the_autoregressive_matrices_masked(table, metadata, quick):
     synthesizer = create_synthesizer(quick(max_steps=5, weight_decay=1))
     synthesizer.fit(table, metadata)
-    for layer in synthesizer._network.decoder.masked_layers:
+    for layer in synthesizer._model[1].decoder.masked_layers:
         assert layer.is_masked
         assert (layer.weight[layer.mask == 1] != 0).all()
 

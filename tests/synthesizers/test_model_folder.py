@@ -79,8 +79,8 @@ def test_a_damaged_file_with_a_fitting_checksum_is_refused(model, name):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"version": 99}, "version 3, however: 99: upgrade"),
-        ({"version": 2}, "version 3, however: 2: train again"),
+        ({"version": 99}, "version 4, however: 99: upgrade"),
+        ({"version": 2}, "version 4, however: 2: train again"),
         ({"format": "pickle"}, "written by something else"),
         ({"kind": "gan"}, "one of the kinds"),
         ({"kind": None}, "must name the model's kind"),

@@ -56,8 +56,8 @@ class TVAEConfig(SynthesizerConfig):
     encoder_dim: int = 128
     decoder_dim: int = 256
     dropout: float = 0.0  # of every table
-    small_table_dropout: float = 0.4  # of tables far below full_budget_rows, if that is more; see dropout_at
-    weight_decay: float = 2.4  # on the autoregressive matrices, of a table of full_budget_rows; see weight_decay_at
+    small_table_dropout: float = 0.5  # of tables far below full_budget_rows, if that is more; see dropout_at
+    weight_decay: float = 2.1  # on the autoregressive matrices, of a table of full_budget_rows; see weight_decay_at
     ema_decay: float = 0.99
     validation_fraction: float = 0.1
     patience: int = 6  # validation checks without improvement before training stops

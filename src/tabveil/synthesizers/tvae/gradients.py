@@ -43,7 +43,7 @@ def differentiate(network: TVAENetwork, batch: Batch, beta: float, pieces: Piece
         The loss per row, in nats.
     """
     parameters, count = list(network.parameters()), len(batch.tokens)
-    parts = _parts(count, num_pieces(network.device))
+    parts = split_evenly(count, num_pieces(network.device))
 
     def piece(i: int) -> tuple[float, tuple[Tensor, ...]]:
         cells, divergence = network.elbo(*batch.rows(parts[i]))
@@ -60,6 +60,7 @@ def differentiate(network: TVAENetwork, batch: Batch, beta: float, pieces: Piece
     return float(sum(losses))
 
 
-def _parts(count: int, most: int) -> list[slice]:
+def split_evenly(count: int, most: int) -> list[slice]:
+    """Slices of so many rows, as long as each other but the last, at most `most` of them."""
     size = -(-count // most)
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]

@@ -21,11 +21,12 @@ MAX_VALIDATION_ROWS = 10_000  # enough to compare losses by; more would take lon
 
 
 def planned_steps(num_rows: int, config: TVAEConfig) -> int:
-    """Length of the learning-rate schedule: the step budget, less for small tables (rows to the power .25), more for large.
+    """Length of the learning-rate schedule: the step budget, less for small tables, more for large ones.
 
-    A small table over-fits before a long schedule has cooled down; a short one cools down in time. Above
-    `LARGE_TABLE_ROWS` rows, a preset's budget grows up to `MAX_GROWTH` times: there is more to learn, and it is not
-    seen often enough to be memorised. A budget of one's own (`max_steps`) is never exceeded.
+    A small table (it falls with rows to the power .25 below `config.full_budget_rows`) over-fits before a long schedule
+    has cooled down; a short one cools down in time. Above `LARGE_TABLE_ROWS` rows, a preset's budget grows up to
+    `MAX_GROWTH` times: there is more to learn, and it is not seen often enough to be memorised. A budget of one's own
+    (`max_steps`) is never exceeded.
     """
     budget, share = float(config.step_budget), min(1.0, math.pow(num_rows / config.full_budget_rows, 0.25))
     if not config.max_steps:

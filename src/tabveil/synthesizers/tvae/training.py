@@ -33,7 +33,7 @@ from tabveil.synthesizers.tvae.checkpoint import (
     save_checkpoint,
     training_digest,
 )
-from tabveil.synthesizers.tvae.gradients import Batch, differentiate, num_pieces
+from tabveil.synthesizers.tvae.gradients import Batch, differentiate, num_pieces, split_evenly
 from tabveil.synthesizers.tvae.memory import rows_at_once
 from tabveil.synthesizers.tvae.network import Noise, TVAENetwork
 from tabveil.synthesizers.tvae.optimizer import AdamW, Group
@@ -158,7 +158,7 @@ class _Run:
             losses.append(self._step(next(self.batches), step, pieces))
             last = self._is_over(step + 1)  # asked once: no step may follow that no check would judge
             if last or step % self.config.validate_every == 0:
-                self.records.append(LossRecord(step, float(np.mean(losses)), self._validation_loss()))
+                self.records.append(LossRecord(step, float(np.mean(losses)), self._validation_loss(pieces)))
                 losses = []
                 yield self.records[-1]
             if last:
@@ -196,16 +196,18 @@ class _Run:
         current = [p.detach() for p in self.network.parameters()]
         get_ema_multi_avg_fn(decay)(list(self.averaged.parameters()), current, step)  # type: ignore[no-untyped-call]
 
-    @torch.no_grad()
-    def _validation_loss(self) -> float:
-        rows, total = self.validation_rows, 0.0
-        size = rows_at_once(self.network.layout.num_tokens)
-        for start in range(0, len(rows), size):
-            part = slice(start, start + size)
-            noise = Noise(self.validation_noise[part].to(self.device))
-            cells, divergence = self.averaged.elbo(*rows.batch(part, self.device), noise)
-            total += float(cells.sum() + divergence.sum())
-        return total / len(rows)
+    def _validation_loss(self, pieces: Pieces) -> float:
+        rows, side_by_side = self.validation_rows, num_pieces(self.device)
+        most = rows_at_once(self.network.layout.num_tokens) // side_by_side
+        parts = split_evenly(len(rows), max(side_by_side, -(-len(rows) // most)))
+
+        @torch.no_grad()
+        def total(i: int) -> float:
+            noise = Noise(self.validation_noise[parts[i]].to(self.device))
+            cells, divergence = self.averaged.elbo(*rows.batch(parts[i], self.device), noise)
+            return float(cells.sum() + divergence.sum())
+
+        return float(sum(pieces(total, len(parts)))) / len(rows)
 
     def _judge(self, record: LossRecord) -> None:
         """Keep the averaged weights if they are the best so far."""
