@@ -150,6 +150,9 @@ class GivenBatch(Batch):
         every, some = (logits.masked_fill(~pool, -torch.inf).logsumexp(1) for pool in pools)
         return some - every
 
+    def _has_rules(self, column: int) -> bool:
+        return super()._has_rules(column) or column in self.total_columns
+
     def _open(self, column: int, emitted: Tensor) -> Tensor:
         allowed = super()._open(column, emitted)
         if column not in self.total_columns:

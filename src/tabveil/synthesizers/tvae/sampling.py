@@ -242,6 +242,10 @@ class Batch:
             emitted[MISSING] = False
         return emitted
 
+    def _has_rules(self, column: int) -> bool:
+        """Whether rows differ in the tokens that `_open` leaves open."""
+        return bool(self.plan.rules[column])
+
     def _open(self, column: int, emitted: Tensor) -> Tensor:
         """Tokens that the rules leave open, of `emitted`; all of these where none is left. Broadcasts to the logits."""
         allowed = emitted[None, :]
@@ -251,7 +255,7 @@ class Batch:
 
     def _draw(self, column: int, logits: Tensor, *, complete: bool = False) -> Tensor:
         """Tokens by their probability, from one uniform number per row, int64 (num_rows,)."""
-        if complete or self.plan.rules[column]:
+        if complete or self._has_rules(column):
             emitted = self._emitted(column, complete=complete)
             logits = logits.masked_fill(~self._open(column, emitted), -torch.inf)
         else:
