@@ -54,12 +54,12 @@ class NumberFeatures(nn.Module):
 
         Args:
             flat: their flat tokens, int64 (num_rows, count). present: whether the value is not missing, alike.
-            places: float32 (num_rows, count). first: number of the first of these columns among the numerical ones.
+            places: (num_rows, count). first: number of the first of these columns among the numerical ones.
 
         Returns:
             float32 (num_rows, count * NUM_FEATURES), zeros where missing.
         """
-        columns, knots = slice(first, first + flat.shape[1]), self.knots.flatten()
+        columns, knots, places = slice(first, first + flat.shape[1]), self.knots.flatten(), places.float()
         low, width, exact, rank, rank_width, is_bin = self.tokens[flat].unbind(2)
         within = ((places - low) / width).clamp(0, 1)
         last = self.last_knot[columns]

@@ -276,7 +276,7 @@ class Batch:
             self.inputs[at : at + NUM_FEATURES] = self.plan.network.features(
                 chosen[:, None] + weights.offset,
                 chosen[:, None] != MISSING,
-                place[:, None].float(),
+                place[:, None],
                 first=weights.number,
             ).t()
 
