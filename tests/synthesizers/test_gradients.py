@@ -6,7 +6,7 @@ import torch
 
 from tabveil.synthesizers import create_synthesizer, tvae
 from tabveil.synthesizers.runtime import isolated
-from tabveil.synthesizers.tvae.gradients import Batch, differentiate
+from tabveil.synthesizers.tvae.gradients import Batch, clip_gradients, differentiate
 from tabveil.synthesizers.tvae.network import TVAENetwork
 from tabveil.synthesizers.tvae.parallel import worker_threads
 from tabveil.synthesizers.tvae.tokenizer import fit_tokenizer
@@ -40,6 +40,20 @@ def test_the_pieces_have_the_gradient_of_the_mean_loss_of_the_batch(network_and_
     for parameter, ours, theirs in zip(network.parameters(), gradients, expected, strict=True):
         assert torch.allclose(ours, theirs * masks.get(id(parameter), 1), rtol=1e-3, atol=1e-5)
     assert len(masks) == 4
+
+
+@pytest.mark.parametrize("most", [0.1, 1e6])
+def test_gradients_are_clipped_as_by_torch(most):
+    torch.manual_seed(0)
+    ours = [torch.nn.Parameter(torch.zeros(shape)) for shape in ((3, 4), (5,), ())]
+    for parameter in ours:
+        parameter.grad = torch.randn(parameter.shape)
+    theirs = [torch.nn.Parameter(torch.zeros(p.shape)) for p in ours]
+    for parameter, other in zip(ours, theirs, strict=True):
+        other.grad = parameter.grad.clone()
+    clip_gradients(ours, most)
+    torch.nn.utils.clip_grad_norm_(theirs, most)
+    assert all(torch.equal(a.grad, b.grad) for a, b in zip(ours, theirs, strict=True))
 
 
 def test_training_keeps_the_autoregressive_matrices_masked(table, metadata, quick):

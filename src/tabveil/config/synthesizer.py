@@ -29,7 +29,7 @@ class SynthesizerConfig:
         return 0
 
 
-PRESET_STEPS = {"fast": 250, "balanced": 700, "best": 2000}
+PRESET_STEPS = {"fast": 250, "balanced": 660, "best": 2000}
 MAX_WEIGHT_DECAY = 15.0  # of small tables, unless more is asked for
 SMALL_TABLE = 0.4  # of full_budget_rows: tables up to here get all of small_table_dropout
 

@@ -5,10 +5,11 @@ The pieces are the same whatever the number of threads, and are added in order: 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tabveil.synthesizers.tvae.network import Noise, TVAENetwork
 from tabveil.synthesizers.tvae.parallel import Pieces
@@ -58,6 +59,17 @@ def differentiate(network: TVAENetwork, batch: Batch, beta: float, pieces: Piece
     for layer in network.decoder.masked_layers:
         layer.mask_gradient()
     return float(sum(losses))
+
+
+def clip_gradients(parameters: Iterable[nn.Parameter], most: float) -> None:
+    """Scale the gradients, which every parameter must have, to a joint norm of at most `most`.
+
+    As `torch.nn.utils.clip_grad_norm_`, which also multiplies by one where they are within it.
+    """
+    gradients = [cast(Tensor, parameter.grad) for parameter in parameters]
+    norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
+    if norm > most:
+        torch._foreach_mul_(gradients, most / (norm + 1e-6))
 
 
 def split_evenly(count: int, most: int) -> list[slice]:

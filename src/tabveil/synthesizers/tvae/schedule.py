@@ -23,12 +23,12 @@ MAX_VALIDATION_ROWS = 10_000  # enough to compare losses by; more would take lon
 def planned_steps(num_rows: int, config: TVAEConfig) -> int:
     """Length of the learning-rate schedule: the step budget, less for small tables, more for large ones.
 
-    A small table (it falls with rows to the power .25 below `config.full_budget_rows`) over-fits before a long schedule
+    A small table (it falls with rows to the power .2 below `config.full_budget_rows`) over-fits before a long schedule
     has cooled down; a short one cools down in time. Above `LARGE_TABLE_ROWS` rows, a preset's budget grows up to
     `MAX_GROWTH` times: there is more to learn, and it is not seen often enough to be memorised. A budget of one's own
     (`max_steps`) is never exceeded.
     """
-    budget, share = float(config.step_budget), min(1.0, math.pow(num_rows / config.full_budget_rows, 0.25))
+    budget, share = float(config.step_budget), min(1.0, math.pow(num_rows / config.full_budget_rows, 0.2))
     if not config.max_steps:
         budget *= min(max(1.0, math.sqrt(num_rows / LARGE_TABLE_ROWS)), MAX_GROWTH)
     return round(min(budget, max(MIN_STEPS, budget * share)))

@@ -33,7 +33,7 @@ from tabveil.synthesizers.tvae.checkpoint import (
     save_checkpoint,
     training_digest,
 )
-from tabveil.synthesizers.tvae.gradients import Batch, differentiate, num_pieces, split_evenly
+from tabveil.synthesizers.tvae.gradients import Batch, clip_gradients, differentiate, num_pieces, split_evenly
 from tabveil.synthesizers.tvae.memory import rows_at_once
 from tabveil.synthesizers.tvae.network import Noise, TVAENetwork
 from tabveil.synthesizers.tvae.optimizer import AdamW, Group
@@ -186,7 +186,7 @@ class _Run:
         batch = Batch(*self.train_rows.batch(index, self.device), noise)
         value = differentiate(self.network, batch, config.beta * warmup, pieces)
         _require_finite(value, step)
-        torch.nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
+        clip_gradients(self.network.parameters(), MAX_GRADIENT_NORM)
         self.optimizer.step(learning_rate(progress, config.learning_rate))
         self._average(step)
         return value
