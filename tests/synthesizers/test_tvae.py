@@ -193,7 +193,7 @@ def test_small_tables_get_a_shorter_schedule(quick):
     config = quick(max_steps=800, full_budget_rows=20_000)
     assert planned_steps(20_000, config) == planned_steps(10**6, config) == 800
     assert planned_steps(625, config) == 400
-    assert planned_steps(10, quick(max_steps=500, full_budget_rows=20_000)) == 100
+    assert planned_steps(10, quick(max_steps=400, full_budget_rows=20_000)) == 100
     assert planned_steps(10, quick(max_steps=30)) == 30
 
 
