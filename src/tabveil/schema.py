@@ -366,7 +366,8 @@ def canonical(table: pd.DataFrame, metadata: Metadata) -> pd.DataFrame:
         kind = ColumnType.integer if name == ENTITY_COLUMN else metadata[name].type
         try:
             if kind is ColumnType.string:
-                columns[name] = series.astype("object").mask(series.isna(), None)
+                missing, cells = series.isna(), series.astype("object")
+                columns[name] = cells.mask(missing, None) if missing.any() else cells
             else:
                 columns[name] = series.astype(PANDAS_DTYPE[kind])  # type: ignore[call-overload]
         except (TypeError, ValueError, OverflowError) as err:

@@ -176,7 +176,8 @@ class Batch:
         # z and 1, then the units: a column's heads see a beginning of the last layer's
         self.states = [torch.empty(first + plan.width, num_rows, device=device) for _ in range(LAYERS)]
         self.states[-1][:first] = self.inputs[:first]
-        self.sums = [torch.zeros(plan.width, num_rows, device=device) for _ in range(LAYERS)]  # of the blocks before
+        blocks = LAYERS if layout.num_columns > BLOCK_COLUMNS else 0
+        self.sums = [torch.zeros(plan.width, num_rows, device=device) for _ in range(blocks)]  # of the blocks before
         self.tokens = torch.zeros(num_rows, layout.num_columns, dtype=torch.int64, device=device)
         self.places = torch.full((num_rows, len(layout.numeric)), 0.5, dtype=torch.float64, device=device)
         self.num_drawn = 0
