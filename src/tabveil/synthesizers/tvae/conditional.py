@@ -25,7 +25,7 @@ from tabveil.synthesizers.tvae.numeric import NumericCodec
 from tabveil.synthesizers.tvae.order_rules import Limits, OrderRule
 from tabveil.synthesizers.tvae.parallel import side_by_side
 from tabveil.synthesizers.tvae.rows import Seen
-from tabveil.synthesizers.tvae.sampling import BATCH_ROWS, Batch, Drawn, SamplingPlan, joined
+from tabveil.synthesizers.tvae.sampling import Batch, Drawn, SamplingPlan, joined
 from tabveil.synthesizers.tvae.tokenizer import MISSING
 
 NUM_PARTICLES = 16
@@ -43,7 +43,7 @@ def draw_given(
     plan: SamplingPlan, known: Known, seed: int, num_threads: int = 1, *, num_particles: int = NUM_PARTICLES
 ) -> GivenDrawn:
     """Rows with the given cells as given. They do not depend on `num_threads`; see `parallel.side_by_side`."""
-    size = max(1, BATCH_ROWS // num_particles)
+    size = max(1, plan.batch_rows // num_particles)
 
     def batch(generator: torch.Generator, i: int) -> GivenDrawn:
         part = GivenBatch(plan, known[i * size : (i + 1) * size], generator, num_particles=num_particles)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tabveil.synthesizers.tvae.network import Noise, TVAENetwork
-from tabveil.synthesizers.tvae.parallel import Pieces
+from tabveil.synthesizers.tvae.parallel import Pieces, split_evenly
 
 NUM_PIECES = 2  # of a batch on a processor
 
@@ -70,9 +70,3 @@ def clip_gradients(parameters: Iterable[nn.Parameter], most: float) -> None:
     norm = torch.linalg.vector_norm(torch.stack(torch._foreach_norm(gradients)))
     if norm > most:
         torch._foreach_mul_(gradients, most / (norm + 1e-6))
-
-
-def split_evenly(count: int, most: int) -> list[slice]:
-    """Slices of so many rows, as long as each other but the last, at most `most` of them."""
-    size = -(-count // most)
-    return [slice(start, min(start + size, count)) for start in range(0, count, size)]

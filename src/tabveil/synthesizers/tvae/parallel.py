@@ -62,6 +62,12 @@ def side_by_side(work: Callable[[torch.Generator, int], T], count: int, seed: in
         return pieces(piece, count)
 
 
+def split_evenly(count: int, most: int) -> list[slice]:
+    """Slices of so many rows, as long as each other but the last, at most `most` of them."""
+    size = -(-count // most)
+    return [slice(start, min(start + size, count)) for start in range(0, count, size)]
+
+
 def _generator(seed: int, i: int) -> torch.Generator:
     state = int(np.random.SeedSequence([seed, i]).generate_state(1, np.uint64)[0])
     return torch.Generator("cpu").manual_seed(state >> 1)

@@ -21,12 +21,13 @@ from tabveil.synthesizers.tvae.kernel import Kernel, kernel_parameters, slice_ma
 from tabveil.synthesizers.tvae.network import LAYERS, TVAENetwork
 from tabveil.synthesizers.tvae.numeric import NumericCodec
 from tabveil.synthesizers.tvae.order_rules import Limits, OrderRule
-from tabveil.synthesizers.tvae.parallel import side_by_side
+from tabveil.synthesizers.tvae.parallel import side_by_side, split_evenly
 from tabveil.synthesizers.tvae.rows import Seen
 from tabveil.synthesizers.tvae.rules import Rule
 from tabveil.synthesizers.tvae.tokenizer import MISSING, Tokenizer
 
-BATCH_ROWS = 2048  # rows drawn at once: bounds memory, and fits a processor's cache
+BATCH_ROWS = 5000  # most rows drawn at once
+BATCH_LOGITS = 2**22  # most logits of a column at once: bounds memory where it has thousands of tokens
 BLOCK_COLUMNS = 16  # what these add to all later units is summed once, so that a column costs the same in a wide table
 BELOW_ONE = 1 - 1e-6  # a share drawn must be less than the whole, also after rounding
 
@@ -40,11 +41,12 @@ class Drawn(NamedTuple):
 
 def draw(plan: SamplingPlan, num_rows: int, seed: int, num_threads: int = 1) -> Drawn:
     """Rows from z ~ N(0, I). They do not depend on `num_threads`; see `parallel.side_by_side`."""
+    parts = split_evenly(num_rows, -(-num_rows // plan.batch_rows))
 
     def batch(generator: torch.Generator, i: int) -> Drawn:
-        return Batch(plan, min(BATCH_ROWS, num_rows - i * BATCH_ROWS), generator).run()
+        return Batch(plan, parts[i].stop - parts[i].start, generator).run()
 
-    return joined(side_by_side(batch, -(-num_rows // BATCH_ROWS), seed, num_threads))
+    return joined(side_by_side(batch, len(parts), seed, num_threads))
 
 
 def joined(parts: list[Drawn]) -> Drawn:
@@ -106,6 +108,11 @@ class SamplingPlan:
         self._heads = torch.cat([_with_bias(decoder.head_latent), decoder.heads.weight], dim=1)
         self.columns = [self._column(i) for i in range(layout.num_columns)]
         self.rules = [[rule for rule in rules if i in rule.columns] for i in range(layout.num_columns)]
+
+    @property
+    def batch_rows(self) -> int:
+        """Most rows to draw at once."""
+        return max(1, min(BATCH_ROWS, BATCH_LOGITS // max(self.layout.sizes)))
 
     @property
     def width(self) -> int:

@@ -33,11 +33,11 @@ from tabveil.synthesizers.tvae.checkpoint import (
     save_checkpoint,
     training_digest,
 )
-from tabveil.synthesizers.tvae.gradients import Batch, clip_gradients, differentiate, num_pieces, split_evenly
+from tabveil.synthesizers.tvae.gradients import Batch, clip_gradients, differentiate, num_pieces
 from tabveil.synthesizers.tvae.memory import rows_at_once
 from tabveil.synthesizers.tvae.network import Noise, TVAENetwork
 from tabveil.synthesizers.tvae.optimizer import AdamW, Group
-from tabveil.synthesizers.tvae.parallel import Pieces, worker_threads
+from tabveil.synthesizers.tvae.parallel import Pieces, split_evenly, worker_threads
 from tabveil.synthesizers.tvae.schedule import Batches, learning_rate, planned_steps, split_rows
 from tabveil.synthesizers.tvae.tokenizer import TokenTable
 
