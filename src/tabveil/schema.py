@@ -362,14 +362,14 @@ def canonical(table: pd.DataFrame, metadata: Metadata) -> pd.DataFrame:
     """
     columns: dict[str, pd.Series[Any]] = {}
     for name in table.columns:
-        series = table[name].reset_index(drop=True)
+        series = table[name].reset_index(drop=True)  # a copy
         kind = ColumnType.integer if name == ENTITY_COLUMN else metadata[name].type
         try:
             if kind is ColumnType.string:
-                missing, cells = series.isna(), series.astype("object")
+                missing, cells = series.isna(), series.astype("object", copy=False)
                 columns[name] = cells.mask(missing, None) if missing.any() else cells
             else:
-                columns[name] = series.astype(PANDAS_DTYPE[kind])  # type: ignore[call-overload]
+                columns[name] = series.astype(PANDAS_DTYPE[kind], copy=False)  # type: ignore[call-overload]
         except (TypeError, ValueError, OverflowError) as err:
             raise SchemaError(
                 f"column '{name}' must hold {kind.value} values, however its dtype is {series.dtype} and some are none "
