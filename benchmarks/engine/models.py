@@ -1,4 +1,4 @@
-"""The models: ours in three presets, SDV's, a floor, a ceiling, and peers in interpreters of their own."""
+"""The models: ours in three presets, SDV's, a floor, two ceilings, and peers in interpreters of their own."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ from .process import FailedError, how_it_ended
 from .tables import Table
 
 PEERS = Path(__file__).with_name("peers")
-FLOOR, CEILING = "independent", "holdout"
+FLOOR, CEILING, PROTECTED = "independent", "holdout", "holdout_protected"
+REAL = (CEILING, PROTECTED)  # nothing is fitted: real rows are scored
 KINDS = {
     "fast": ("tvae", {"preset": "fast"}),
     "balanced": ("tvae", {"preset": "balanced"}),
@@ -35,7 +36,7 @@ KINDS = {
     "sdv_ctgan": ("sdv_ctgan", {}),
     "sdv_gaussian_copula": ("sdv_gaussian_copula", {}),
 }
-MODELS = (*KINDS, FLOOR, CEILING)
+MODELS = (*KINDS, FLOOR, CEILING, PROTECTED)
 FIXED = ("name", "preset", "seed")  # chosen by --models and --seeds
 
 LogProb = Callable[[pd.DataFrame], np.ndarray]
@@ -97,14 +98,14 @@ def _value(name: str, text: str, kind: type) -> Any:
 
 
 def make(table: Table, model: str, seed: int, pairs: Sequence[str], peer_python: str | None) -> Made:
-    """Fit and sample as many rows as there are training rows. The ceiling is the training table itself: real rows.
+    """Fit and sample as many rows as there are training rows. A ceiling is the training table itself: real rows.
 
     Raises:
         TabVeilError: the model failed.
     """
     if peer_python is not None:
         return _peer(table, model, seed, peer_python)
-    if model == CEILING:
+    if model in REAL:
         return Made(table.train)
     if model == FLOOR:
         return Made(floor_table(table.train, seed))

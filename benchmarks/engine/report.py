@@ -13,7 +13,7 @@ import numpy as np
 
 from tabveil.artifacts import to_json
 
-from .models import CEILING, FLOOR
+from .models import CEILING, FLOOR, PROTECTED, REAL
 
 COLUMNS = {
     "quality": ("quality", 4),
@@ -37,13 +37,14 @@ COLUMNS = {
 PANELS_A_ROW = 3
 NOTES = """\
 Mean over seeds ± their standard deviation. `independent` (every column shuffled on its own) is the floor, `holdout`
-(real rows that no model has seen) the ceiling. Quality, shapes, trends: sdmetrics' stock QualityReport against the
-training rows. Shared trends: all pairs of columns on shared bins, at the holdout's size. C2ST: AUC of boosted trees
+(real rows that no model has seen) the ceiling; `holdout_protected` the same rows with their numbers read off our
+engine's tokens: extremes cut, single values averaged. Quality, shapes, trends: sdmetrics' stock QualityReport against
+the training rows. Shared trends: all pairs of columns on shared bins, at the holdout's size. C2ST: AUC of boosted trees
 that tell holdout from synthetic rows (the ceiling: from training rows); 0.5 = cannot be told apart. TSTR, TRTR: boosted
 trees fitted on synthetic or on real rows, scored on the holdout (AUC; R2 where the target is a number); gap: TRTR -
 TSTR. DCR share: nearer to a training row than to one of as many holdout rows; 0.5 = no sign of copying. Of all rows:
-the same among all training and holdout rows, set right for their numbers; it also sees copies of training rows that
-the cut to the holdout's size leaves out. Membership: AUC of the model's own likelihood at telling training rows from
+the same among all training and holdout rows, set right for their numbers; it also sees copies of training rows that the
+cut to the holdout's size leaves out. Membership: AUC of the model's own likelihood at telling training rows from
 holdout rows; 0.5 = it cannot. CPU seconds are those of all threads and child processes. Peak: resident memory of the
 main process up to the end of the fit, libraries and table included. Steps: epochs for SDV.
 """
@@ -160,8 +161,8 @@ def _plot(path: Path, rows: Sequence[dict[str, Any]]) -> None:
     from matplotlib.ticker import LogFormatter
 
     tables = list(dict.fromkeys(row["table"] for row in rows))
-    models = list(dict.fromkeys(row["model"] for row in rows if row["model"] not in (FLOOR, CEILING)))
-    colours = {model: f"C{i}" for i, model in enumerate(models)} | {FLOOR: "0.6", CEILING: "0"}
+    models = list(dict.fromkeys(row["model"] for row in rows if row["model"] not in (FLOOR, *REAL)))
+    colours = {model: f"C{i}" for i, model in enumerate(models)} | {FLOOR: "0.6", CEILING: "0", PROTECTED: "0.3"}
     width, height = min(len(tables), PANELS_A_ROW), -(-len(tables) // PANELS_A_ROW)
     size = (4.2 * width + 1.6, 3.6 * height)
     figure, axes = plt.subplots(height, width, figsize=size, squeeze=False, layout="constrained")

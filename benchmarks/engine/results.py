@@ -14,7 +14,7 @@ from typing import Any
 from tabveil.artifacts import to_json
 from tabveil.provenance import sha256_of, sha256_of_files
 
-from .models import CEILING, FLOOR, KINDS, model_config, peer_script
+from .models import CEILING, FLOOR, KINDS, PROTECTED, model_config, peer_script
 from .process import ROOT
 from .tables import Table
 
@@ -91,10 +91,12 @@ def _code(model: str, peer_python: str | None, patch: str | None = None) -> str:
     files += [HERE / name for name in ("models.py", "scores.py", "worker.py", "peers/protocol.py")]
     if patch:
         files.append(HERE / "variants.py")
+    if model == PROTECTED:
+        files.append(HERE / "protected.py")
     if peer_python is not None:
         files.append(peer_script(model))
     elif model not in (FLOOR, CEILING):
-        ours = KINDS[model][0] == "tvae"
+        ours = model == PROTECTED or KINDS[model][0] == "tvae"
         files.append(SOURCE / "config" / "synthesizer.py")  # presets, and what settings become by the rows
         files += (SOURCE / "synthesizers").rglob("*.py") if ours else [SOURCE / "synthesizers" / "sdv.py"]
     digest = sha256_of_files({path.relative_to(ROOT).as_posix(): path for path in files})

@@ -45,25 +45,30 @@ def score(table: Table, synthetic: pd.DataFrame, seed: int) -> dict[str, float]:
         }
 
 
-def score_ceiling(table: Table, seed: int) -> dict[str, float]:
+def score_ceiling(table: Table, seed: int, shown: Table) -> dict[str, float]:
     """What fresh real rows score: the holdout against the training table, and for C2ST training rows against it.
 
-    What is useful is real by definition. For the DCR share half of the holdout stands for the synthetic rows, the other
-    half for those that the model has not seen.
+    For the DCR share half of the holdout stands for the synthetic rows, the other half for those that the model has not
+    seen.
+
+    Args:
+        shown: the same rows as they may be shown: themselves, or protected ones.
     """
     metadata = table.metadata
-    train, holdout = plain(table.train, metadata), plain(table.holdout, metadata)
+    train, holdout, train_shown, fresh = (
+        plain(part, metadata) for part in (table.train, table.holdout, shown.train, shown.holdout)
+    )
     encoding = fit_encoding(train, metadata)
     order = stream(seed, "ceiling-halves").permutation(len(holdout))
-    first, second = (holdout.iloc[half].reset_index(drop=True) for half in np.array_split(order, 2))
+    first, second = np.array_split(order, 2)
+    made, unseen = fresh.iloc[first].reset_index(drop=True), holdout.iloc[second].reset_index(drop=True)
     with threadpool_limits(limits=1):
-        real = usefulness(train, holdout, metadata)
         return {
-            **quality(train, holdout, metadata, seed),
-            "shared_trends": shared_trends(train, holdout, len(holdout), encoding, seed),
-            "c2st": c2st(holdout, train, metadata, seed),
-            **tstr(real, real),
-            **dcr_shares(train, second, first, encoding, seed),
+            **quality(train, fresh, metadata, seed),
+            "shared_trends": shared_trends(train, fresh, len(holdout), encoding, seed),
+            "c2st": c2st(holdout, train_shown, metadata, seed),
+            **tstr(usefulness(train_shown, holdout, metadata), usefulness(train, holdout, metadata)),
+            **dcr_shares(train, unseen, made, encoding, seed),
         }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from .models import CEILING, make
+from .models import PROTECTED, REAL, make
 from .tables import load_table
 
 
@@ -17,9 +17,13 @@ def measure(table: str, model: str, seed: int, settings: Sequence[str], peer_pyt
     """
     loaded = load_table(table)
     made = make(loaded, model, seed, settings, peer_python)
+    from .protected import protect
     from .scores import membership, score, score_ceiling
 
-    found = score_ceiling(loaded, seed) if model == CEILING else score(loaded, made.synthetic, seed)
+    if model in REAL:
+        found = score_ceiling(loaded, seed, protect(loaded, seed) if model == PROTECTED else loaded)
+    else:
+        found = score(loaded, made.synthetic, seed)
     if made.log_prob is not None:
         found["membership"] = membership(made.log_prob, loaded, seed)
     measures = {name: float(value) for name, value in (found | made.cost).items() if math.isfinite(value)}

@@ -225,7 +225,7 @@ def test_scores_tell_real_rows_from_shuffled_columns(bench, data):
     parts = [canonical(make_rows(num_rows, seed), tables.load_table("tiny").metadata) for num_rows, seed in SIZES]
     table = tables.Table("small", *parts, tables.load_table("tiny").metadata)
     shuffled = bench("models").make(table, "independent", 0, [], None).synthetic
-    floor, ceiling = scores.score(table, shuffled, 0), scores.score_ceiling(table, 0)
+    floor, ceiling = scores.score(table, shuffled, 0), scores.score_ceiling(table, 0, table)
     assert floor.keys() == ceiling.keys()
     assert floor["shapes"] > 0.999  # shuffling keeps every column
     assert floor["shared_trends"] < ceiling["shared_trends"] - 0.05
@@ -233,6 +233,23 @@ def test_scores_tell_real_rows_from_shuffled_columns(bench, data):
     assert floor["gap"] > 0.2
     assert ceiling["gap"] == 0
     assert abs(ceiling["dcr_share"] - 0.5) < 0.15
+
+
+def test_protected_ceiling_is_the_same_rows_without_extremes_and_single_values(bench, data):
+    tables, metadata = bench("tables"), bench("tables").load_table("tiny").metadata
+    parts = [canonical(make_rows(num_rows, seed), metadata) for num_rows, seed in SIZES]
+    table = tables.Table("small", *parts, metadata)
+    shown = bench("protected").protect(table, 0)
+    largest = np.sort(table.train["amount"])[-8:]  # as many people as a value must be of
+    assert shown.train["amount"].max() < largest.min()
+    assert shown.holdout["amount"].max() <= shown.train["amount"].max()
+    assert np.corrcoef(shown.train["amount"], table.train["amount"])[0, 1] > 0.99
+    pd.testing.assert_frame_equal(shown.train.drop(columns="amount"), table.train.drop(columns="amount"))
+    scores = bench("scores")
+    ceiling, protected = (scores.score_ceiling(table, 0, part) for part in (table, shown))
+    assert ceiling.keys() == protected.keys()
+    assert protected["quality"] < ceiling["quality"]
+    assert protected["trtr"] == ceiling["trtr"]
 
 
 def test_membership_finds_a_model_that_knows_its_rows(bench, data):
