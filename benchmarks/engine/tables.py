@@ -30,6 +30,10 @@ PAID = ConstraintSpec(
     parts=["paid_principal", "paid_interest", "paid_late_fees"],
     tolerance=0.02,
 )
+RATE_TO_GRADE = (
+    ConstraintSpec(kind=ConstraintKind.functional_dependency, columns=["interest_rate"], dependent="sub_grade"),
+    ConstraintSpec(kind=ConstraintKind.functional_dependency, columns=["sub_grade"], dependent="grade"),
+)
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,9 @@ class Source:
 
 PUBLIC = {
     "loans": Source("openintro", "loans_full_schema", "interest_rate", ("emp_title",), (PAID,)),
+    "loans_with_rules": Source(
+        "openintro", "loans_full_schema", "interest_rate", ("emp_title",), (PAID, *RATE_TO_GRADE)
+    ),
     "loans_with_title": Source("openintro", "loans_full_schema", "interest_rate", (), (PAID,)),
     "credit_data": Source("modeldata", "credit_data", "Status"),
     "diamonds": Source("ggplot2", "diamonds", "price"),
