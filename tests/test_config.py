@@ -55,7 +55,7 @@ def constraints(second: object) -> dict:
         (column(typ="integer"), r"unknown setting dataset\.columns\.a\.typ \(did you mean type\?\)"),
         (column(policy={"acton": "drop"}), r"dataset\.columns\.a\.policy\.acton \(did you mean action\?\)"),
         ({"synthesizer": {"preset": "bst"}}, r"synthesizer\.preset must be one of .*'fast'.*: 'bst'"),
-        ({"synthesizer": {"max_steps": -1}}, r"synthesizer\.max_steps must be a integer from 0"),
+        ({"synthesizer": {"max_steps": -1}}, r"synthesizer\.max_steps must be an integer from 0"),
         ({"synthesizer": {"max_steps": "many"}}, r"synthesizer\.max_steps: Value 'many' .* Integer"),
         (
             column(type="intege"),

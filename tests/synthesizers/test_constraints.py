@@ -42,6 +42,16 @@ def test_a_total_is_computed_and_rounded(frame, make_metadata):
     assert (add_totals(frame.drop(columns="c"), derived)["c"] == frame["c"]).all()
 
 
+def test_fewer_than_k_people_do_not_decide_the_decimals_of_a_total(frame, make_metadata):
+    exact = pd.concat([frame] * 4, ignore_index=True)
+    exact.loc[:3, "a"] += 0.0049
+    exact["c"] = exact["a"] + exact["b"]
+    metadata = make_metadata(DECIMALS, total("c", "a", "b"))
+    assert [derive_totals(exact, metadata, k)[0].decimals for k in (4, 5)] == [4, 2]
+    twins = np.arange(len(exact)) // 2
+    assert [derive_totals(exact, metadata, k, twins)[0].decimals for k in (2, 3)] == [4, 2]
+
+
 def test_totals_of_totals_are_computed_in_order(frame, make_metadata):
     derived = derive_totals(frame, make_metadata(DECIMALS, total("d", "c", "a"), total("c", "a", "b")))
     assert [d.total for d in derived] == ["c", "d"]

@@ -9,6 +9,7 @@ import torch
 
 from tabveil.schema import ColumnType, canonical
 from tabveil.synthesizers import create_synthesizer, load_synthesizer
+from tabveil.synthesizers.tvae import sampling
 from tabveil.synthesizers.tvae.kernel import log_density_in_slice
 from tabveil.synthesizers.tvae.parallel import side_by_side
 from tabveil.synthesizers.tvae.sampling import BATCH_ROWS, BLOCK_COLUMNS, Batch
@@ -77,6 +78,23 @@ def test_the_rows_do_not_depend_on_the_number_of_threads(wide, conditions, tmp_p
         tables.append(synthesizer.sample(2 * BATCH_ROWS + 50, 0, conditions=conditions))
     pd.testing.assert_frame_equal(*tables)
     assert not tables[0].duplicated().any()  # each batch has random numbers of its own
+
+
+@pytest.mark.parametrize(
+    ("bound", "most"),
+    [("BATCH_ROWS", 70), ("BATCH_LOGITS", 640), ("BATCH_INPUTS", 30_000), ("BATCH_INPUTS", 1)],
+)
+def test_batches_are_bounded_by_rows_logits_and_inputs(wide, monkeypatch, bound, most):
+    plan = wide._plan()
+    monkeypatch.setattr(sampling, bound, most)
+    per_row = {"BATCH_ROWS": 1, "BATCH_LOGITS": max(plan.layout.sizes), "BATCH_INPUTS": plan.num_inputs}[bound]
+    expected = max(most // per_row, 1)
+    assert plan.batch_rows == expected < sampling.BATCH_ROWS + 1
+    sizes = []
+    batch = sampling.Batch
+    monkeypatch.setattr(sampling, "Batch", lambda plan, rows, rng: sizes.append(rows) or batch(plan, rows, rng))
+    assert len(sampling.draw(plan, 150, 0).tokens) == sum(sizes) == 150
+    assert max(sizes) <= expected
 
 
 def test_work_side_by_side_comes_back_in_order_and_fails_as_it_would_alone():

@@ -6,6 +6,7 @@ import torch
 
 from tabveil.synthesizers import create_synthesizer, tvae
 from tabveil.synthesizers.runtime import isolated
+from tabveil.synthesizers.tvae import training
 from tabveil.synthesizers.tvae.gradients import Batch, clip_gradients, differentiate
 from tabveil.synthesizers.tvae.network import TVAENetwork
 from tabveil.synthesizers.tvae.parallel import worker_threads
@@ -54,6 +55,26 @@ def test_gradients_are_clipped_as_by_torch(most):
     clip_gradients(ours, most)
     torch.nn.utils.clip_grad_norm_(theirs, most)
     assert all(torch.equal(a.grad, b.grad) for a, b in zip(ours, theirs, strict=True))
+
+
+def test_validation_is_scored_in_bounded_pieces(table, metadata, quick, monkeypatch):
+    sizes, elbo = [], TVAENetwork.elbo
+
+    def watched(network, tokens, places, noise):
+        if not torch.is_grad_enabled():
+            sizes.append(len(tokens))
+        return elbo(network, tokens, places, noise)
+
+    losses = []
+    for most in (10**6, 40):
+        sizes.clear()
+        monkeypatch.setattr(TVAENetwork, "elbo", watched)
+        monkeypatch.setattr(training, "rows_at_once", lambda num_tokens, most=most: most)
+        synthesizer = create_synthesizer(quick(max_steps=5, validate_every=5, validation_fraction=0.4))
+        synthesizer.fit(table, metadata)
+        losses.append(synthesizer.loss_curve["validation"].dropna().to_numpy())
+        assert 0 < max(sizes) <= most // 2
+    assert np.allclose(*losses, rtol=1e-5)
 
 
 def test_training_keeps_the_autoregressive_matrices_masked(table, metadata, quick):

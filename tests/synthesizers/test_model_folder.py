@@ -278,6 +278,9 @@ def test_files_that_do_not_belong_together_are_refused(whole, tmp_path, name, ol
         lambda weights: {name: torch.zeros(2, 2) for name in weights},
         lambda weights: {name: value.double() for name, value in weights.items()},
         lambda weights: {name: value * torch.nan for name, value in weights.items()},
+        lambda weights: {
+            name: value * 1e30 for name, value in weights.items()
+        },  # finite, what follows from them is not
         lambda weights: {name: torch.ones_like(value) for name, value in weights.items()},  # also beyond the masks
         lambda weights: {**weights, "more": torch.zeros(1)},
         lambda weights: dict(list(weights.items())[1:]),

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
 
 from tabveil.synthesizers.tvae.kernel import (
+    MAX_LOG_ODDS,
     Columns,
     Kernel,
     Slices,
@@ -137,6 +140,27 @@ def test_the_cross_entropy_and_its_gradient_are_those_of_autograd():
         for loss in (ours(*inputs), plain_cross_entropy(*inputs, flat, slices, columns))
     ]
     assert all(torch.allclose(a, b, rtol=1e-8) for a, b in zip(*gradients, strict=True))
+
+
+@pytest.mark.parametrize("num_likely", [1, 2, 50])
+@pytest.mark.parametrize("num_rows", [1, 512, 4096])
+def test_the_gradient_survives_where_the_token_is_next_to_impossible(num_likely, num_rows):
+    """In 32 bits without denormal numbers, as in training; the loss is cut, the direction is not."""
+    free = torch.zeros(num_rows, 60)
+    free[:, 1 : 1 + num_likely] = 100.0
+    free.requires_grad_()
+    empty, columns = torch.empty(0), Columns((60,), torch.zeros(60, dtype=torch.int64))
+    slices = Slices(empty, empty, empty, empty.long(), torch.empty(0, 0))
+    flat = torch.zeros(num_rows, 1, dtype=torch.int64)
+    torch.set_flush_denormal(True)
+    try:
+        loss = kernel_cross_entropy(free, Kernel(*[torch.empty(num_rows, 0)] * 2), flat, slices, columns)
+        (gradient,) = torch.autograd.grad(loss.mean(), free)
+    finally:
+        torch.set_flush_denormal(False)
+    assert torch.allclose(loss, torch.tensor(MAX_LOG_ODDS + math.log(num_likely)), rtol=1e-5)
+    expected = (torch.softmax(free.detach(), 1) - torch.nn.functional.one_hot(flat[:, 0], 60)) / num_rows
+    assert torch.allclose(gradient, expected, rtol=1e-4, atol=1e-9)
 
 
 def test_dropout_keeps_the_mean_and_drops_the_share_asked_for():

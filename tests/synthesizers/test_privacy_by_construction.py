@@ -253,6 +253,30 @@ def test_nothing_beyond_the_kth_person_from_either_end_is_sampled(made, column):
     assert made.sample[column].max() <= highest.iloc[-K]
 
 
+def test_the_grid_of_a_column_does_not_tell_of_fewer_than_k_people(make_metadata, quick):
+    rng, num_rows = np.random.default_rng(0), 1000
+    types = {"salary": ColumnType.integer, "fee": ColumnType.decimal, "seen": ColumnType.datetime}
+    start = np.datetime64("2015-01-01", "us")
+    table = pd.DataFrame(
+        {
+            "salary": rng.integers(20, 200, num_rows) * 1000,
+            "fee": rng.integers(100, 90_000, num_rows) / 100,
+            "seen": start + rng.integers(0, 3000, num_rows).astype("timedelta64[D]"),
+        }
+    )
+    few = np.arange(num_rows) < K - 1
+    table.loc[few, "salary"] += 417
+    table.loc[few, "fee"] += 0.0037
+    table.loc[few, "seen"] += pd.Timedelta("11:22:33.444555")
+    metadata = make_metadata(types)
+    synthesizer = create_synthesizer(quick(max_steps=20))
+    synthesizer.fit(canonical(table, metadata), metadata)
+    sample = synthesizer.sample(NUM_SAMPLED // 10, seed=0)
+    assert (sample["salary"] % 1000 == 0).all()
+    assert np.allclose(sample["fee"], sample["fee"].round(2), atol=1e-9)
+    assert (sample["seen"] == sample["seen"].dt.normalize()).all()
+
+
 @pytest.mark.parametrize("column", EMPTY)
 def test_only_missing_values_of_k_people_are_sampled_and_told(made, column):
     assert len(set(made.people[made.table[column].isna().to_numpy()])) == EMPTY[column]

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from tabveil.config import TVAEConfig
 from tabveil.schema import Column, ColumnType, SDType
+from tabveil.synthesizers.resolution import Resolution, learn_resolution
 from tabveil.synthesizers.tvae.features import NumberFeatures
 from tabveil.synthesizers.tvae.numeric import NumericCodec, fit_numeric
 from tabveil.synthesizers.tvae.tokenizer import MISSING, RARE, fit_categories, fit_tokenizer, log_shares
@@ -42,6 +43,18 @@ def test_the_value_feature_is_the_standardised_value():
     assert np.allclose(features[:, -1], np.nan_to_num(expected), atol=1e-5)
     assert (features[3] == 0).all()
     assert np.allclose(features[0, 0], 2 * places[0] - 1)
+
+
+def test_neighbouring_columns_have_the_features_of_each():
+    rng = np.random.default_rng(0)
+    codecs = [fit(rng.gamma(2, 10 * scale, num_rows)) for scale, num_rows in ((1, 900), (50, 4000), (0.1, 300))]
+    encoded = [codec.encode(pd.Series(rng.gamma(2, 10, 50)), rng) for codec in codecs]
+    apart = torch.cat([features_of(codec, *cells) for codec, cells in zip(codecs, encoded, strict=True)], dim=1)
+    tokens, places = (torch.from_numpy(np.stack(parts, axis=1)) for parts in zip(*encoded, strict=True))
+    flat = tokens + torch.tensor([0, codecs[0].num_tokens, codecs[0].num_tokens + codecs[1].num_tokens])
+    together = NumberFeatures(codecs)
+    assert torch.equal(together(flat, tokens > 0, places), apart)
+    assert torch.equal(together(flat[:, 1:], tokens[:, 1:] > 0, places[:, 1:], first=1), apart[:, 6:])
 
 
 @given(
@@ -108,6 +121,49 @@ def test_the_grid_of_the_values_is_learned(step, decimals, unit):
     places = np.random.default_rng(2).random(500)
     drawn = codec.decode(tokens, places).to_numpy() / step
     assert np.allclose(drawn, np.round(drawn), atol=1e-6)
+
+
+def grid(values, threshold=5, entities=None, kind=ColumnType.integer):
+    return learn_resolution(np.asarray(values, dtype=np.float64), kind, threshold, entities)
+
+
+@pytest.mark.parametrize("num_rows", [200, 3000, 50_000])
+def test_fewer_than_k_people_do_not_decide_the_grid(num_rows):
+    salaries = np.random.default_rng(0).integers(20, 200, num_rows) * 1000.0
+    assert grid(salaries).unit == 1000
+    for strays, unit in ((1, 1000), (4, 1000), (max(5, num_rows // 1000 + 1), 1)):
+        values = salaries.copy()
+        values[:strays] += 417
+        assert grid(values).unit == unit
+    one = np.where(np.arange(num_rows) < 1, 52_417, salaries)
+    assert grid(one, threshold=1).unit == (1 if num_rows < 1000 else 1000)  # nearly all of the values decide, too
+
+
+def test_the_people_off_the_grid_count_not_their_rows():
+    people, rows = np.repeat(np.arange(100), 10), np.arange(1000)
+    values = np.random.default_rng(0).integers(1, 90, 1000) * 100.0
+    for strays, unit in ((4, 100), (5, 1)):
+        assert grid(np.where(people < strays, values + 7, values), entities=people).unit == unit
+    assert grid(np.where(rows < 40, values + 7, values)).unit == 1  # as people of one row each
+
+
+def test_a_grid_is_one_of_enough_people():
+    assert grid([10, 20, 30, 40, 51, 53, 57, 59]).unit == 1  # four are few, but so are the other four
+    assert grid([10, 20, 30, 40, 50, 51, 52]).unit == 10
+    assert grid([0] * 100 + [7, 14]).unit == 7
+    assert grid([0] * 100).unit == 1
+    assert grid(np.arange(1, 900) * 97 * 89).unit == 97 * 89
+
+
+def test_a_few_decimals_or_times_of_day_do_not_decide_the_resolution():
+    rng = np.random.default_rng(0)
+    cents = rng.integers(100, 99_999, 3000) / 100
+    assert grid(np.where(np.arange(3000) < 4, cents + 0.0037, cents), kind=ColumnType.decimal) == Resolution(2)
+    assert grid(np.where(np.arange(3000) < 5, cents + 0.0037, cents), kind=ColumnType.decimal).decimals == 4
+    assert grid(rng.random(9), kind=ColumnType.decimal).decimals is None
+    day = 86_400 * 10.0**6
+    days = rng.integers(1, 20_000, 500) * day
+    assert grid(np.where(np.arange(500) < 1, days + 40_953_444_555, days), kind=ColumnType.datetime).unit == day
 
 
 def test_dates_keep_their_resolution():

@@ -14,7 +14,8 @@ from tabveil.errors import ConfigError
 def check_range(name: str, value: float, low: float, high: float, kind: str = "number") -> None:
     """Raise `ConfigError` unless low <= value <= high."""
     if not low <= value <= high:
-        raise ConfigError(f"{name} must be a {kind} from {low:g} to {high:g}, however: {name}={value}")
+        article = "an" if kind == "integer" else "a"
+        raise ConfigError(f"{name} must be {article} {kind} from {low:g} to {high:g}, however: {name}={value}")
 
 
 def check_positive(name: str, value: float) -> None:

@@ -30,7 +30,7 @@ class SynthesizerConfig:
 
 
 PRESET_STEPS = {"fast": 250, "balanced": 660, "best": 2000}
-MAX_WEIGHT_DECAY = 15.0  # of small tables, unless more is asked for
+MAX_WEIGHT_DECAY = 15.0  # of small tables
 SMALL_TABLE = 0.4  # of full_budget_rows: tables up to here get all of small_table_dropout
 
 
@@ -55,7 +55,7 @@ class TVAEConfig(SynthesizerConfig):
     embedding_dim: int = 8
     encoder_dim: int = 128
     decoder_dim: int = 256
-    dropout: float = 0.0  # of every table
+    dropout: float = 0.0  # at least so much, in tables of any size
     small_table_dropout: float = 0.5  # of tables far below full_budget_rows, if that is more; see dropout_at
     weight_decay: float = 2.1  # on the autoregressive matrices, of a table of full_budget_rows; see weight_decay_at
     ema_decay: float = 0.99
@@ -108,7 +108,7 @@ class TVAEConfig(SynthesizerConfig):
         It acts as a prior does, whose weight beside the mean loss of a row falls with their number.
         """
         scaled = self.weight_decay * math.pow(self.full_budget_rows / num_rows, 0.8)
-        return min(scaled, max(self.weight_decay, MAX_WEIGHT_DECAY))
+        return min(scaled, MAX_WEIGHT_DECAY)
 
     def dropout_at(self, num_rows: int) -> float:
         """Share of the hidden units that a training step drops.

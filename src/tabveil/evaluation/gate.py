@@ -22,8 +22,9 @@ IDENTITY_HINT = (
     "a real identity reached the synthetic table: set the column's action to regenerate, then run from verify"
 )
 COPY_HINT = (
-    "train for fewer steps, or raise synthesizer.dropout and synthesizer.rare_threshold; where one person has several "
-    "rows, declare dataset.entity_key"
+    "train for fewer steps, or raise synthesizer.weight_decay, synthesizer.small_table_dropout (below "
+    "synthesizer.full_budget_rows rows) and synthesizer.rare_threshold; where one person has several rows, declare "
+    "dataset.entity_key"
 )
 
 HINTS = {

@@ -154,7 +154,8 @@ class Synthesizer(ABC):
         table = training_table(real_data, metadata, self.config.min_rows)
         entities = entity_codes(real_data, metadata)
         require_several(entities, len(table))
-        self._totals, self._losses, self._num_train_rows = derive_totals(table, metadata), [], len(table)
+        self._totals = derive_totals(table, metadata, self._min_count, entities)
+        self._losses, self._num_train_rows = [], len(table)
         self._combinations = find_combinations(table, metadata, entities, self._min_count)
 
         def record(loss: LossRecord) -> None:

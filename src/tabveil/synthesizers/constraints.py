@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tabveil.constraints import SUM_SLACK
+from tabveil.entities import Codes
 from tabveil.errors import SynthesizerError
 from tabveil.schema import ColumnType, ConstraintKind, ConstraintSpec, Metadata, SDType
 from tabveil.synthesizers.resolution import MAX_DECIMALS, Resolution, learn_resolution
@@ -55,7 +56,9 @@ class DerivedTotal:
         return drawn.where(drawn.isna() | computed.isna(), computed)
 
 
-def derive_totals(real_data: pd.DataFrame, metadata: Metadata) -> tuple[DerivedTotal, ...]:
+def derive_totals(
+    real_data: pd.DataFrame, metadata: Metadata, rare_threshold: int = 1, entities: Codes | None = None
+) -> tuple[DerivedTotal, ...]:
     """The sum constraints whose total is computed, in the order of computation.
 
     A total qualifies if its parts do not depend on itself and the columns are numerical. Of several constraints on one
@@ -63,12 +66,13 @@ def derive_totals(real_data: pd.DataFrame, metadata: Metadata) -> tuple[DerivedT
 
     Args:
         real_data: canonical; in a row with exceptions (`DerivedTotal.modelled`) the sum need not hold.
+        rare_threshold, entities: fewer people than this do not decide a total's decimals (`learn_resolution`).
     """
     chosen: dict[str, DerivedTotal] = {}
     for constraint in _sums(metadata):
         if constraint.total in chosen:
             continue
-        derived = _derived(constraint, real_data, metadata)
+        derived = _derived(constraint, real_data, metadata, rare_threshold, entities)
         if derived is not None and derived.total not in _sources(derived.parts, chosen):
             chosen[derived.total] = derived
     return _in_order(chosen)
@@ -165,11 +169,15 @@ def require_order(asked: pd.DataFrame, metadata: Metadata) -> None:
                     )
 
 
-def _derived(constraint: ConstraintSpec, real_data: pd.DataFrame, metadata: Metadata) -> DerivedTotal | None:
+def _derived(
+    constraint: ConstraintSpec, real_data: pd.DataFrame, metadata: Metadata, rare_threshold: int, entities: Codes | None
+) -> DerivedTotal | None:
     total, parts = str(constraint.total), constraint.parts
     if any(learned_as(metadata[name]) is not SDType.numerical for name in (total, *parts)) or total in parts:
         return None
-    values = real_data[total].dropna().to_numpy(dtype=np.float64)
+    present = real_data[total].notna().to_numpy()
+    values = real_data[total][present].to_numpy(dtype=np.float64)
+    owners = None if entities is None else entities[present]
     if not len(values):
         return None
     apart: NDArray[np.bool_] = (real_data[total].isna() != real_data[parts].isna().any(axis=1)).to_numpy()
@@ -178,7 +186,7 @@ def _derived(constraint: ConstraintSpec, real_data: pd.DataFrame, metadata: Meta
         total=total,
         parts=tuple(parts),
         type=kind,
-        decimals=learn_resolution(values, kind).decimals,
+        decimals=learn_resolution(values, kind, rare_threshold, owners).decimals,
         tolerance=constraint.tolerance,
         modelled=bool((constraint.broken(real_data) | apart).any()),
     )

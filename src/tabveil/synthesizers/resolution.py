@@ -1,4 +1,7 @@
-"""The resolution of a numeric column: on which grid its values lie."""
+"""The resolution of a numeric column: on which grid its values lie.
+
+It is a statement about all rows, so that no few people may decide it: values of fewer than k of them may lie elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tabveil.entities import Codes, num_entities
 from tabveil.schema import ColumnType
 from tabveil.synthesizers.values import MAX_WHOLE
 
 MAX_DECIMALS = 6
 MAX_STEPS = 2.0**53  # beyond it a float64 does not tell neighbouring whole numbers apart
-RESOLVED_FRACTION = 0.999  # of the values must lie on the learned grid
+RESOLVED_FRACTION = 0.999  # of the values are nearly all of them
+PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97)
+PROBED_ROWS = 20_000  # of longer columns a part is looked at first
+PROBED_FRACTION = 0.9
 
 
 @dataclass(frozen=True)
@@ -36,23 +43,55 @@ class Resolution:
         return np.where(near, np.round(steps * self.step, self.decimals), values)
 
 
-def learn_resolution(values: NDArray[np.float64], kind: ColumnType) -> Resolution:
+def learn_resolution(
+    values: NDArray[np.float64], kind: ColumnType, rare_threshold: int = 1, entities: Codes | None = None
+) -> Resolution:
     """Decimals and common divisor of nearly all values: cents, amounts in steps of 25, instants in whole days.
+
+    Nearly all are `RESOLVED_FRACTION` of them, or all but those of fewer than `rare_threshold` entities.
 
     Args:
         values: finite, not empty; whole numbers unless `kind` is decimal. Decimals too large to have cents count as
             values off the grid.
+        entities: whose value each is, int64 of the same shape; None: its own.
     """
     if kind is not ColumnType.decimal:
-        return Resolution(0, _common_divisor(values[np.abs(values) <= MAX_WHOLE]))
+        return Resolution(0, _common_divisor(values, np.abs(values) <= MAX_WHOLE, rare_threshold, entities))
     for decimals in range(MAX_DECIMALS + 1):
-        scaled = values[np.abs(values) < MAX_STEPS / 10.0**decimals] * 10.0**decimals
-        usual = min(1.0, float((np.abs(scaled) / max(len(scaled), 1)).sum()))  # tiny numbers are no noise around zero
-        fits = np.abs(scaled - np.round(scaled)) <= 1e-6 * np.maximum(usual, np.abs(scaled) * 1e-6)
-        if fits.sum() >= RESOLVED_FRACTION * len(values):
-            return Resolution(decimals, _common_divisor(scaled[fits]))
+        near = np.abs(values) < MAX_STEPS / 10.0**decimals
+        scaled = np.where(near, values, 0.0) * 10.0**decimals
+        usual = min(1.0, float((np.abs(scaled) / max(near.sum(), 1)).sum()))  # tiny numbers are no noise around zero
+        noise = 1e-6 * np.maximum(usual, np.abs(scaled) * 1e-6)
+        fits = near & (np.abs(scaled - np.round(scaled)) <= noise)
+        if _nearly_all(fits, rare_threshold, entities):
+            return Resolution(decimals, _common_divisor(scaled, fits, rare_threshold, entities))
     return Resolution(None)
 
 
-def _common_divisor(whole: NDArray[np.float64]) -> int:
-    return max(int(np.gcd.reduce(np.round(whole).astype(np.int64), initial=0)), 1)
+def _nearly_all(fits: NDArray[np.bool_], rare_threshold: int, entities: Codes | None) -> bool:
+    count = int(fits.sum())
+    if count >= RESOLVED_FRACTION * len(fits):
+        return True
+    off, on = (None, None) if entities is None else (entities[~fits], entities[fits])
+    return num_entities(off, len(fits) - count) < rare_threshold <= num_entities(on, count)
+
+
+def _common_divisor(
+    values: NDArray[np.float64], chosen: NDArray[np.bool_], rare_threshold: int, entities: Codes | None
+) -> int:
+    """The largest product of `PRIMES` that divides nearly all of the chosen values; zeros say nothing."""
+    chosen = chosen & (np.round(values) != 0)
+    whole = np.round(values[chosen]).astype(np.int64)
+    owners = None if entities is None else entities[chosen]
+    probe = whole[:: max(len(whole) // PROBED_ROWS, 1)]
+
+    def divides(divisor: int) -> bool:
+        if len(probe) < len(whole) and (probe % divisor == 0).mean() < PROBED_FRACTION:
+            return False
+        return _nearly_all(whole % divisor == 0, rare_threshold, owners)
+
+    result = 1
+    for prime in PRIMES if len(whole) else ():
+        while divides(result * prime):
+            result *= prime
+    return result

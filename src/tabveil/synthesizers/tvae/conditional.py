@@ -72,7 +72,7 @@ class GivenBatch(Batch):
             self.rng = np.random.default_rng(int(self._uniform(1) * 2**53))
             self._settle()
         if self.last_given < 0:
-            self._choose_particles()
+            self._choose_particles(0)
 
     def left(self) -> NDArray[np.float64]:
         """What given totals left to each cell, float64 (num_rows, num_columns), NaN elsewhere."""
@@ -86,9 +86,9 @@ class GivenBatch(Batch):
         self._record(column, torch.where(mask, self.known_tokens[:, column], drawn), kernel)
         if weights is not None:
             self.log_weights = self.log_weights + weights.view_as(self.log_weights)
-            self._resample()
+            self._resample(column)
         if column == self.last_given:
-            self._choose_particles()
+            self._choose_particles(column + 1)
         self.num_drawn = column + 1
         if column in self.total_columns:
             self._settle()
@@ -260,7 +260,7 @@ class GivenBatch(Batch):
         inside = log_density_in_slice(network.low, network.high, flat, places, flattened)
         return result + torch.where(network.is_bin[flat], inside, 0.0)
 
-    def _resample(self) -> None:
+    def _resample(self, column: int) -> None:
         """Redraw the candidates of the rows whose effective number has fallen below half."""
         weights = self.log_weights.softmax(1)
         count = weights.shape[1]
@@ -269,13 +269,14 @@ class GivenBatch(Batch):
         chosen = torch.where(uneven[:, None], redrawn, torch.arange(count, device=redrawn.device))
         self.log_weights = torch.where(uneven[:, None], 0.0, self.log_weights)
         first = count * torch.arange(len(weights), device=redrawn.device)
-        self._take((chosen + first[:, None]).flatten())
+        if bool(uneven.any()):
+            self._take((chosen + first[:, None]).flatten(), column + 1)
 
-    def _choose_particles(self) -> None:
-        """One candidate per row, by weight; what follows is drawn for it alone."""
+    def _choose_particles(self, num_chosen: int) -> None:
+        """One candidate per row, by weight; what follows `num_chosen` columns is drawn for it alone."""
         weights = self.log_weights.softmax(1)
         chosen = self._multinomial(weights, 1)[:, 0]
-        self._take(chosen + weights.shape[1] * torch.arange(len(weights), device=chosen.device))
+        self._take(chosen + weights.shape[1] * torch.arange(len(weights), device=chosen.device), num_chosen)
         self.log_weights = torch.zeros(len(weights), 1, device=chosen.device)
 
     def _multinomial(self, weights: Tensor, count: int) -> Tensor:
@@ -284,11 +285,22 @@ class GivenBatch(Batch):
             weights.device
         )
 
-    def _take(self, index: Tensor) -> None:
-        self.inputs, self.tokens, self.places = self.inputs[:, index], self.tokens[index], self.places[index]
-        self.states, self.sums = ([part[:, index] for part in parts] for parts in (self.states, self.sums))
+    def _take(self, index: Tensor, num_chosen: int) -> None:
+        """Go on with these candidates; inputs and units of `num_chosen` columns are there, others yet to come."""
+        units = self.plan.columns[num_chosen - 1].units.stop if num_chosen else 0
+        self.inputs = _columns_of(self.inputs, index, self.plan.starts[num_chosen])
+        self.states = [_columns_of(part, index, self.plan.latent_dim + 1 + units) for part in self.states]
+        self.sums = [part.index_select(1, index) for part in self.sums]
+        self.tokens, self.places = self.tokens[index], self.places[index]
         self.mask, self.known_tokens = self.mask[index], self.known_tokens[index]
         self.known_places, self.known_values = self.known_places[index], self.known_values[index]
         self.is_left, self.may_miss = self.is_left[index], self.may_miss[index]
         self.log_carried = self.log_carried[index]
         self.totals, self.num_rows = self.totals[index.cpu().numpy()], len(index)
+
+
+def _columns_of(values: Tensor, index: Tensor, num_rows: int) -> Tensor:
+    """These columns of a matrix in its first `num_rows` rows; the others are left to be written."""
+    result = values.new_empty(len(values), len(index))
+    torch.index_select(values[:num_rows], 1, index, out=result[:num_rows])
+    return result

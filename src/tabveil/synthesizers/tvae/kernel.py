@@ -20,7 +20,9 @@ MIN_SHARPNESS, MAX_SHARPNESS = 0.05, 400.0  # kernel widths below 1/400 of the c
 START_LOG_SHARPNESS, SHARPNESS_GAIN = 0.7, 2.0
 MIDDLE_REACH = 0.75
 MIN_WIDTH = 1e-6
-MAX_LOG_ODDS = 80.0  # against the token that is there: e^80 times millions of tokens is within 32 bits
+MAX_LOG_ODDS = (
+    60.0  # against the token that is there: neither e^60 times 10^12 tokens nor a share of e^-60 leaves 32 bits
+)
 
 
 class Kernel(NamedTuple):
@@ -101,7 +103,7 @@ class KernelCrossEntropy(torch.autograd.Function):
     def forward(
         ctx: Any, free: Tensor, middle: Tensor, sharpness: Tensor, target: tuple[Tensor, Slices, Columns]
     ) -> Tensor:
-        """(num_rows, num_columns), columns in flat order; a token is at least e^-80 times as likely as any other.
+        """(num_rows, num_columns), columns in flat order; a token is at least e^-60 times as likely as any other.
 
         Args:
             free: logits, (num_rows, num_tokens). middle, sharpness: (num_rows, num_numeric).

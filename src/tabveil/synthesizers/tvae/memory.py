@@ -18,7 +18,7 @@ from tabveil.synthesizers.tvae.network import TVAENetwork
 ELEMENTS_AT_ONCE = 2**22  # most logits of one array
 FLOAT_BYTES = 4
 LOGIT_ARRAYS = 10  # of the size of the logits, while a batch is scored and differentiated
-PARAMETER_COPIES = 9  # values, best, averaged, moments, the gradients of each piece and of their sum
+PARAMETER_COPIES = 10  # values, best, averaged, two moments, gradients of each piece and of their sum, two masks
 COLUMN_BYTES = 64  # per row while one column is learned or encoded: its values, ranks, order and tokens
 MEGABYTE = 2**20
 FIRST_USE = 100 * MEGABYTE  # what torch and its libraries allocate for themselves at the first training
@@ -45,8 +45,8 @@ def rows_within(network: TVAENetwork, config: TVAEConfig, table: pd.DataFrame) -
         needed = (fixed + per_row * config.min_rows) / MEGABYTE
         raise TrainingError(
             f"synthesizer.max_memory_mb must be at least {needed:.0f} for this table, however: "
-            f"{config.max_memory_mb}: raise it, train on fewer rows, or lower encoder_dim, decoder_dim, batch_size or "
-            "max_categories"
+            f"{config.max_memory_mb}: raise it, train on fewer rows, or lower encoder_dim, decoder_dim, embedding_dim, "
+            "batch_size or max_categories"
         )
     return min(fitting, num_rows)
 

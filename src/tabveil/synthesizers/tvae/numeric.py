@@ -163,7 +163,7 @@ def fit_numeric(
     values = values[~missing]
     if num_entities(owners, len(values)) < config.rare_threshold:
         return _all_missing(column)
-    resolution = learn_resolution(values, column.type)
+    resolution = learn_resolution(values, column.type, config.rare_threshold, owners)
     spikes = find_spikes(values, num_rows, config, owners)
     loose = ~np.isin(values, spikes)
     knots, num_bins = fit_knots(values[loose], config, rng, None if owners is None else owners[loose])

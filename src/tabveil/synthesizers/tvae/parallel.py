@@ -31,7 +31,7 @@ def worker_threads(num_threads: int, most: int) -> Iterator[Pieces]:
     shorter meanwhile.
 
     Args:
-        num_threads: pieces at once; 0: one per core, at most `MAX_AUTO_THREADS`. most: pieces there will be.
+        num_threads: pieces at once; 0: one per core, at most `MAX_AUTO_THREADS`. most: more threads than this would find no work.
     """
     workers = min(most, num_threads or min(_num_cores(), MAX_AUTO_THREADS))
     if workers < 2:

@@ -28,6 +28,7 @@ from tabveil.synthesizers.tvae.tokenizer import MISSING, Tokenizer
 
 BATCH_ROWS = 5000  # most rows drawn at once
 BATCH_LOGITS = 2**22  # most logits of a column at once: bounds memory where it has thousands of tokens
+BATCH_INPUTS = 2**23  # most inputs at once: bounds memory where there are hundreds of columns
 BLOCK_COLUMNS = 16  # what these add to all later units is summed once, so that a column costs the same in a wide table
 BELOW_ONE = 1 - 1e-6  # a share drawn must be less than the whole, also after rounding
 
@@ -112,7 +113,7 @@ class SamplingPlan:
     @property
     def batch_rows(self) -> int:
         """Most rows to draw at once."""
-        return max(1, min(BATCH_ROWS, BATCH_LOGITS // max(self.layout.sizes)))
+        return max(1, min(BATCH_ROWS, BATCH_LOGITS // max(self.layout.sizes), BATCH_INPUTS // self.num_inputs))
 
     @property
     def width(self) -> int:

@@ -25,6 +25,7 @@ from tabveil.synthesizers.tvae.tokenizer import CategoryCodec, Codec, Tokenizer
 from tabveil.synthesizers.values import INSTANTS, NUMBERS
 
 WEIGHTS, TOKENIZER = "weights.safetensors", "tokenizer.json"
+MAX_WEIGHT = 1e6  # a trained one is some hundreds at most
 
 
 def save_model(folder: Path, tokenizer: Tokenizer, network: TVAENetwork) -> None:
@@ -69,8 +70,13 @@ def _require_sizes(weights: Mapping[str, Tensor], config: TVAEConfig) -> None:
     }
     if any(tuple(weights[name].shape) != widths for name, widths in asked.items()):
         raise ValueError("the weights must have the widths of the settings")
-    if not all(value.dtype == torch.float32 and bool(value.isfinite().all()) for value in weights.values()):
-        raise ValueError("the weights must be finite, of 32 bits")
+    if not all(value.dtype == torch.float32 and _is_moderate(value) for value in weights.values()):
+        raise ValueError(f"the weights must be of 32 bits and at most {MAX_WEIGHT:.0e}")
+
+
+def _is_moderate(weights: Tensor) -> bool:
+    """Finite, and so small that nothing computed from them overflows."""
+    return bool((weights.abs() <= MAX_WEIGHT).all())
 
 
 def _codec_record(codec: Codec) -> dict[str, Any]:
