@@ -92,6 +92,14 @@ def test_a_total_with_exceptions_is_modelled_and_then_computed_where_it_and_its_
     assert (kept[~whole].dropna() == drawn["c"][~whole].dropna()).all()
 
 
+def test_exceptions_of_fewer_than_k_people_do_not_make_a_total_modelled(frame, make_metadata):
+    frame.loc[:2, "c"] += 1
+    frame.loc[3, "c"] = np.nan
+    metadata, pairs = make_metadata(DECIMALS, total("c", "a", "b")), np.arange(len(frame)) // 2
+    assert [derive_totals(frame, metadata, k)[0].modelled for k in (4, 5)] == [True, False]
+    assert [derive_totals(frame, metadata, k, pairs)[0].modelled for k in (2, 3)] == [True, False]
+
+
 def test_a_total_that_is_never_there_is_left_alone(frame, make_metadata):
     frame["c"] = np.nan
     assert derive_totals(frame, make_metadata(DECIMALS, total("c", "a", "b"))) == ()

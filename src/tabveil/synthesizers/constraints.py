@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from tabveil.constraints import SUM_SLACK
-from tabveil.entities import Codes
+from tabveil.entities import Codes, num_entities
 from tabveil.errors import SynthesizerError
 from tabveil.schema import ColumnType, ConstraintKind, ConstraintSpec, Metadata, SDType
 from tabveil.synthesizers.resolution import MAX_DECIMALS, Resolution, learn_resolution
@@ -27,8 +27,9 @@ class DerivedTotal:
     """``total = sum(parts)``, rounded to `decimals` (None: not rounded) where that stays within `tolerance`.
 
     Attributes:
-        modelled: whether the total is a column of the model as well, because in the training table it is not missing
-            exactly when a part is: the model then draws whether it is there. Otherwise it is missing when a part is.
+        modelled: whether the total is a column of the model as well, because in the training table enough people have
+            another one, or one that is not missing exactly when a part is: the model then draws whether it is there.
+            Otherwise it is missing when a part is.
     """
 
     total: str
@@ -66,7 +67,8 @@ def derive_totals(
 
     Args:
         real_data: canonical; in a row with exceptions (`DerivedTotal.modelled`) the sum need not hold.
-        rare_threshold, entities: fewer people than this do not decide a total's decimals (`learn_resolution`).
+        rare_threshold: exceptions of fewer entities do not count, nor do their decimals (`learn_resolution`).
+        entities: whose row each is, int64 of shape (num_rows,); None: its own.
     """
     chosen: dict[str, DerivedTotal] = {}
     for constraint in _sums(metadata):
@@ -181,6 +183,8 @@ def _derived(
     if not len(values):
         return None
     apart: NDArray[np.bool_] = (real_data[total].isna() != real_data[parts].isna().any(axis=1)).to_numpy()
+    exceptions = constraint.broken(real_data) | apart
+    holders = num_entities(None if entities is None else entities[exceptions], int(exceptions.sum()))
     kind = metadata[total].type
     return DerivedTotal(
         total=total,
@@ -188,7 +192,7 @@ def _derived(
         type=kind,
         decimals=learn_resolution(values, kind, rare_threshold, owners).decimals,
         tolerance=constraint.tolerance,
-        modelled=bool((constraint.broken(real_data) | apart).any()),
+        modelled=holders >= rare_threshold,
     )
 
 

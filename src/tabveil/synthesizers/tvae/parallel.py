@@ -31,7 +31,8 @@ def worker_threads(num_threads: int, most: int) -> Iterator[Pieces]:
     shorter meanwhile.
 
     Args:
-        num_threads: pieces at once; 0: one per core, at most `MAX_AUTO_THREADS`. most: more threads than this would find no work.
+        num_threads: pieces at once; 0: one per core, at most `MAX_AUTO_THREADS`.
+        most: threads that would find work.
     """
     workers = min(most, num_threads or min(_num_cores(), MAX_AUTO_THREADS))
     if workers < 2:
