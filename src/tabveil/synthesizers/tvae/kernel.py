@@ -20,9 +20,7 @@ MIN_SHARPNESS, MAX_SHARPNESS = 0.05, 400.0  # kernel widths below 1/400 of the c
 START_LOG_SHARPNESS, SHARPNESS_GAIN = 0.7, 2.0
 MIDDLE_REACH = 0.75
 MIN_WIDTH = 1e-6
-MAX_LOG_ODDS = (
-    60.0  # against the token that is there: neither e^60 times 10^12 tokens nor a share of e^-60 leaves 32 bits
-)
+MAX_LOG_ODDS = 60.0  # against the token that is there: sums of e^60 and shares of e^-60 are within 32 bits
 
 
 class Kernel(NamedTuple):
