@@ -92,6 +92,12 @@ def test_a_total_with_exceptions_is_modelled_and_then_computed_where_it_and_its_
     assert (kept[~whole].dropna() == drawn["c"][~whole].dropna()).all()
 
 
+def test_a_total_that_few_people_have_tells_nothing_of_theirs(frame, make_metadata):
+    frame.loc[3:, "c"] = np.nan
+    metadata = make_metadata(DECIMALS, total("c", "a", "b"))
+    assert [derive_totals(frame, metadata, k)[0].decimals for k in (3, 4)] == [2, 6]
+
+
 def test_exceptions_of_fewer_than_k_people_do_not_make_a_total_modelled(frame, make_metadata):
     frame.loc[:2, "c"] += 1
     frame.loc[3, "c"] = np.nan

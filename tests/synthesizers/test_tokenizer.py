@@ -150,9 +150,38 @@ def test_the_people_off_the_grid_count_not_their_rows():
 def test_a_grid_is_one_of_enough_people():
     assert grid([10, 20, 30, 40, 51, 53, 57, 59]).unit == 1  # four are few, but so are the other four
     assert grid([10, 20, 30, 40, 50, 51, 52]).unit == 10
-    assert grid([0] * 100 + [7, 14]).unit == 7
+    assert grid([0] * 100 + [7, 14]).unit == 1
+    assert grid([0] * 100 + [7, 14, 21, 28, 35]).unit == 7
+    assert grid([0] * 1000 + [52_417]).unit == 1
     assert grid([0] * 100).unit == 1
     assert grid(np.arange(1, 900) * 97 * 89).unit == 97 * 89
+
+
+@pytest.mark.parametrize("size", [2.0**53, 1e17, 1e18, 2.0**62])
+def test_numbers_near_the_end_of_64_bits_have_a_grid(size):
+    unit = grid(np.resize([0, size, 2 * size if size < 2**62 else -size], 90)).unit
+    assert 1 < unit <= size
+    assert size % unit == 0
+
+
+def test_one_person_of_very_many_rows_does_not_decide_the_grid():
+    people, values = np.arange(100_000), np.random.default_rng(0).integers(1, 20_000, 100_000) * 100.0
+    people[:20_000] = 0
+    values[:20_000] += 7
+    assert grid(values, entities=people).unit == 100
+    assert grid(values).unit == 1
+
+
+def test_one_large_number_does_not_turn_tiny_ones_into_noise():
+    tiny = np.random.default_rng(0).random(1000) * 1e-7
+    assert grid(tiny, kind=ColumnType.decimal) == Resolution(None)
+    assert grid(np.r_[tiny, 1e4], kind=ColumnType.decimal) == Resolution(None)
+
+
+@pytest.mark.parametrize("size", [0, 1e9, 6e11, 2e13])
+def test_cents_of_large_amounts_are_kept(size):
+    values = np.random.default_rng(0).integers(10**6, 9 * 10**6, 500) / 100 + size
+    assert grid(values, kind=ColumnType.decimal).decimals == 2
 
 
 def test_a_few_decimals_or_times_of_day_do_not_decide_the_resolution():

@@ -67,7 +67,8 @@ def derive_totals(
 
     Args:
         real_data: canonical; in a row with exceptions (`DerivedTotal.modelled`) the sum need not hold.
-        rare_threshold: exceptions of fewer entities do not count, nor do their decimals (`learn_resolution`).
+        rare_threshold: exceptions of fewer entities do not count, nor do their decimals (`learn_resolution`); a total
+            that only they have gets `MAX_DECIMALS`.
         entities: whose row each is, int64 of shape (num_rows,); None: its own.
     """
     chosen: dict[str, DerivedTotal] = {}
@@ -186,11 +187,12 @@ def _derived(
     exceptions = constraint.broken(real_data) | apart
     holders = num_entities(None if entities is None else entities[exceptions], int(exceptions.sum()))
     kind = metadata[total].type
+    few = num_entities(owners, len(values)) < rare_threshold
     return DerivedTotal(
         total=total,
         parts=tuple(parts),
         type=kind,
-        decimals=learn_resolution(values, kind, rare_threshold, owners).decimals,
+        decimals=MAX_DECIMALS if few else learn_resolution(values, kind, rare_threshold, owners).decimals,
         tolerance=constraint.tolerance,
         modelled=holders >= rare_threshold,
     )

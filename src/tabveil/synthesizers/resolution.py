@@ -18,7 +18,7 @@ MAX_DECIMALS = 6
 MAX_STEPS = 2.0**53  # beyond it a float64 does not tell neighbouring whole numbers apart
 RESOLVED_FRACTION = 0.999  # of the values are nearly all of them
 PRIMES = (2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41, 43, 47, 53, 59, 61, 67, 71, 73, 79, 83, 89, 97)
-PROBED_ROWS = 20_000  # of longer columns a part is looked at first
+PROBED_ROWS = 20_000  # of longer columns, where each row is its own entity, a part is looked at first
 PROBED_FRACTION = 0.9
 
 
@@ -60,12 +60,21 @@ def learn_resolution(
     for decimals in range(MAX_DECIMALS + 1):
         near = np.abs(values) < MAX_STEPS / 10.0**decimals
         scaled = np.where(near, values, 0.0) * 10.0**decimals
-        usual = min(1.0, float((np.abs(scaled) / max(near.sum(), 1)).sum()))  # tiny numbers are no noise around zero
-        noise = 1e-6 * np.maximum(usual, np.abs(scaled) * 1e-6)
-        fits = near & (np.abs(scaled - np.round(scaled)) <= noise)
+        fits = near & (np.abs(scaled - np.round(scaled)) <= _noise(scaled))
         if _nearly_all(fits, rare_threshold, entities):
             return Resolution(decimals, _common_divisor(scaled, fits, rare_threshold, entities))
     return Resolution(None)
+
+
+def _noise(scaled: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How far from a whole number a value of the grid may lie, since a double does not hold it exactly.
+
+    Relative to the usual size, which no few values decide: tiny numbers are no noise around zero.
+    """
+    sizes = np.abs(scaled)
+    usual = min(1.0, float(np.median(sizes[sizes > 0]))) if sizes.any() else 1.0
+    relative, most = 1e-6 * np.maximum(usual, sizes * 1e-6), np.maximum(0.02, 2 * np.spacing(sizes))
+    return np.asarray(np.minimum(relative, most))
 
 
 def _nearly_all(fits: NDArray[np.bool_], rare_threshold: int, entities: Codes | None) -> bool:
@@ -79,19 +88,23 @@ def _nearly_all(fits: NDArray[np.bool_], rare_threshold: int, entities: Codes | 
 def _common_divisor(
     values: NDArray[np.float64], chosen: NDArray[np.bool_], rare_threshold: int, entities: Codes | None
 ) -> int:
-    """The largest product of `PRIMES` that divides nearly all of the chosen values; zeros say nothing."""
+    """A product of `PRIMES`, the small ones first, that divides nearly all of the chosen values; zeros say nothing."""
     chosen = chosen & (np.round(values) != 0)
     whole = np.round(values[chosen]).astype(np.int64)
     owners = None if entities is None else entities[chosen]
-    probe = whole[:: max(len(whole) // PROBED_ROWS, 1)]
+    if not len(whole) or num_entities(owners, len(whole)) < rare_threshold:
+        return 1
+    largest, probe = int(np.abs(whole).max()), whole[:: max(len(whole) // PROBED_ROWS, 1)]
 
     def divides(divisor: int) -> bool:
-        if len(probe) < len(whole) and (probe % divisor == 0).mean() < PROBED_FRACTION:
+        if divisor > largest:
+            return False
+        if owners is None and (probe % divisor == 0).mean() < PROBED_FRACTION and len(probe) < len(whole):
             return False
         return _nearly_all(whole % divisor == 0, rare_threshold, owners)
 
     result = 1
-    for prime in PRIMES if len(whole) else ():
+    for prime in PRIMES:
         while divides(result * prime):
             result *= prime
     return result

@@ -25,7 +25,7 @@ from tabveil.synthesizers.tvae.tokenizer import CategoryCodec, Codec, Tokenizer
 from tabveil.synthesizers.values import INSTANTS, NUMBERS
 
 WEIGHTS, TOKENIZER = "weights.safetensors", "tokenizer.json"
-MAX_WEIGHT = 1e6  # a trained one is some hundreds at most
+MAX_WEIGHT = 1e4  # a trained one is some tens at most
 
 
 def save_model(folder: Path, tokenizer: Tokenizer, network: TVAENetwork) -> None:
@@ -75,7 +75,7 @@ def _require_sizes(weights: Mapping[str, Tensor], config: TVAEConfig) -> None:
 
 
 def _is_moderate(weights: Tensor) -> bool:
-    """Finite, and so small that nothing computed from them overflows."""
+    """Finite, and not so large that what is computed from them could overflow."""
     return bool((weights.abs() <= MAX_WEIGHT).all())
 
 
