@@ -8,6 +8,8 @@ import json
 import sys
 import threading
 import time
+from contextlib import nullcontext
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -16,6 +18,7 @@ import torch
 
 from tabveil.config import TVAEConfig
 from tabveil.errors import ConfigError
+from tabveil.schema import ColumnType
 from tabveil.synthesizers import create_synthesizer
 from tabveil.synthesizers.tvae import kernel
 
@@ -82,7 +85,9 @@ def test_every_variant_is_a_job_of_its_own(bench, data):
     assert configs.pop("slow").max_steps == 2 * TVAEConfig().step_budget  # what a variant sets itself takes precedence
     assert {config.max_steps for config in configs.values()} == {7}
     assert configs["weight_decay_quarter"].weight_decay == TVAEConfig().weight_decay / 4
-    assert configs["no_kernel"] == configs["target_in_place"] == configs["shipped"]
+    patched = [variant.name for variant, _ in planned if variant.patch]
+    assert sorted(patched) == sorted(bench("variants").PATCHES)
+    assert all(configs[name] == configs["shipped"] for name in patched)
 
 
 def test_shipped_is_the_job_of_make_bench(bench, data):
@@ -147,6 +152,107 @@ def test_patch_of_the_order_reaches_the_fit_and_ends(bench, data):
             synthesizer.fit(table.train, table.metadata)
             orders.append(synthesizer._model[0].names)
     assert orders == [["amount", "kind"], ["kind", "amount"]] * 2
+
+
+@pytest.fixture
+def network(bench, data):
+    """Of a table with an `amount` of eight bins and a missing token, and an integer of three spikes."""
+    table = bench("tables").load_table("tiny")
+    synthesizer = create_synthesizer(TVAEConfig(max_steps=1, seed=0, min_bin_rows=10, max_bins=8))
+    synthesizer.fit(table.train.assign(level=pd.array([1, 2, 3] * 100, dtype="Int64")), with_level(table.metadata))
+    return synthesizer._model[1]
+
+
+def with_level(metadata):
+    level = replace(metadata["amount"], name="level", original_name="level", type=ColumnType.integer)
+    return replace(metadata, columns=(*metadata.columns, level))
+
+
+def test_smoothed_targets_are_neighbouring_bins_of_the_same_number(bench, network):
+    assert network.layout.sizes == (9, 4, 4)  # the target, a category, is last
+    assert network.is_bin.tolist() == [False] + [True] * 8 + [False] * 4
+    tokens = torch.tensor([[0, 1, 2], [1, 2, 3], [4, 3, 2], [8, 0, 2]])
+    above, below = (bench("variants")._neighbours(network, tokens, step) for step in (1, -1))
+    assert above.tolist() == [[0, 1, 2], [2, 2, 3], [5, 3, 2], [8, 0, 2]]
+    assert below.tolist() == [[0, 1, 2], [1, 2, 3], [3, 3, 2], [7, 0, 2]]
+
+
+def test_smoothed_loss_is_that_of_a_spread_target_while_training_only(bench, network):
+    variants = bench("variants")
+    heads = torch.randn(1, network.layout.num_tokens + 4, generator=torch.Generator().manual_seed(0))
+    tokens, places = torch.tensor([[4, 1, 2]]), torch.full((1, 2), 0.5)
+    with variants.patched("smoothed_targets"):
+        smoothed = network.column_loss(heads, tokens, places)
+        with torch.no_grad():
+            exact = network.column_loss(heads, tokens, places)
+            sides = [network.column_loss(heads, torch.tensor([[token, 1, 2]]), places)[0, 0] for token in (3, 5)]
+    assert smoothed[0, 0].item() == pytest.approx(0.6 * exact[0, 0].item() + 0.2 * sum(sides).item(), rel=1e-5)
+    torch.testing.assert_close(smoothed[0, 1:], exact[0, 1:])
+    assert type(network).column_loss is variants._column_loss
+
+
+def test_even_places_keep_the_masses_of_slices_and_nothing_of_what_is_inside(bench, network):
+    variants = bench("variants")
+    low, high, uniform = (torch.tensor([value], dtype=torch.float64) for value in (0.2, 0.6, 0.25))
+    sharp = kernel.Kernel(low, torch.full_like(low, 50.0))
+    sampling = importlib.import_module("tabveil.synthesizers.tvae.sampling")
+    heads = torch.randn(1, network.layout.num_tokens + 4, generator=torch.Generator().manual_seed(0))
+    tokens = torch.tensor([[4, 1, 2]])
+    middle = (network.low[4] + network.high[4])[None, None] / 2
+    with variants.patched("even_places"):
+        assert sampling.truncated_logistic(low, high, sharp, uniform).item() == pytest.approx(0.3)
+        here, there = (network.column_loss(heads, tokens, torch.cat([x, middle], 1)) for x in (middle, middle + 0.02))
+    assert here.equal(there)
+    assert not network.column_loss(heads, tokens, torch.cat([middle, middle], 1)).equal(here)
+
+
+def test_number_features_can_be_left_out(bench, network):
+    tokens, places = torch.tensor([[4, 1, 2]]), torch.full((1, 2), 0.5)
+    assert network.inputs(tokens, places)[1].any()
+    with bench("variants").patched("no_number_features"):
+        assert network.inputs(tokens, places)[1].shape == (1, 12)
+        assert not network.inputs(tokens, places)[1].any()
+
+
+def test_columns_ordered_by_information_follow_what_tells_of_them(bench, data):
+    rng = np.random.default_rng(0)
+    code = rng.integers(0, 8, 2_000)
+    table = pd.DataFrame(
+        {
+            "target": code % 2,
+            "noise": rng.normal(size=2_000),
+            "half": pd.array(np.where(code == 7, None, code // 2), dtype="Int64"),
+            "code": np.array(list("abcdefgh"))[code],
+            "amount": code * 10.0 + rng.normal(size=2_000),
+        }
+    )
+    order = bench("variants").informed_order(table, list(table.columns), "target")
+    assert set(order[:2]) == {"code", "amount"}
+    assert order[2:] == ["half", "noise", "target"]
+    assert bench("variants").informed_order(table, list(table.columns), None)[-1] == "noise"
+
+    tiny, order = bench("tables").load_table("tiny"), ["amount", "kind"]
+    synthesizer = create_synthesizer(TVAEConfig(max_steps=2, seed=0))
+    metadata = replace(tiny.metadata, target=None)
+    with bench("variants").patched("order_by_information"):
+        for columns in (order, order[::-1]):
+            synthesizer.fit(tiny.train[columns], replace(metadata, columns=tuple(metadata[name] for name in columns)))
+            assert set(synthesizer._model[0].names) == set(order)
+            assert synthesizer._model[0].names == bench("variants").informed_order(tiny.train, columns, None)
+
+
+def test_last_weights_are_kept_whatever_validation_says(bench, data):
+    """A training that learns so fast that it gets worse, whose patience would end it."""
+    table, trained = bench("tables").load_table("tiny"), {}
+    settings = {"max_steps": 60, "validate_every": 5, "patience": 2, "learning_rate": 0.3, "ema_decay": 0.0, "seed": 0}
+    for patch in (None, "last_weights"):
+        records = []
+        synthesizer = create_synthesizer(TVAEConfig(**settings))
+        with bench("variants").patched(patch) if patch else nullcontext():
+            synthesizer.fit(table.train, table.metadata, on_loss=records.append)
+        trained[patch] = (records[-1].step, synthesizer._model[1].state_dict())
+    assert trained["last_weights"][0] == 60 > trained[None][0]
+    assert any(not weight.equal(trained[None][1][name]) for name, weight in trained["last_weights"][1].items())
 
 
 def record(table, variant, seed, **measures):
