@@ -1,8 +1,8 @@
 """What the engine costs, beside SDV's TVAE on the same machine in one run: look at the ratios.
 
     python -m benchmarks.engine.speed [--parts fit sample memory scaling shares] [--table adult]
-        [--sdv-epochs 300] [--sample-rows 1000000] [--memory-rows 1000000] [--rows 10000 100000 1000000]
-        [--columns 15 55 200] [--steps 100] [--set num_threads=1] [--out benchmarks/out]
+        [--sdv-epochs 300] [--sample-rows 1000000] [--sample-repeats 5] [--memory-rows 1000000]
+        [--rows 10000 100000 1000000] [--columns 15 55 200] [--steps 100] [--set num_threads=1] [--out benchmarks/out]
 
 Parts: **fit** of our presets and of SDV's TVAE at its defaults; **sample** rows of both in chunks to Parquet;
 peak **memory** of a fit on many rows; **scaling** with rows and columns, a fixed number of steps each; **shares** of
@@ -59,11 +59,16 @@ class Bench:
         return {"ours": ours, "sdv": sdv, "sdv_is": how, "ratio": ratios}
 
     def sample(self) -> dict[str, Any]:
-        """Many rows of ours and of SDV's TVAE, in the same chunks."""
+        """Many rows of ours and of SDV's TVAE, in the same chunks, in turn: a machine's speed changes while it runs."""
         epochs = self.asked.sdv_epochs if (PEER, self.asked.sdv_epochs) in self.fits else FEW_EPOCHS
+        models, rows = {"ours": (OURS, 0), "sdv": (PEER, epochs)}, self.asked.sample_rows
+        repeats = [
+            {name: self._sampled(*model, rows) for name, model in models.items()}
+            for _ in range(self.asked.sample_repeats)
+        ]
         return {
-            "ours": self._sampled(OURS, 0, self.asked.sample_rows),
-            "sdv": self._sampled(PEER, epochs, self.asked.sample_rows),
+            **{name: [repeat[name] for repeat in repeats] for name in models},
+            "ratio": [repeat["sdv"]["draw_seconds"] / repeat["ours"]["draw_seconds"] for repeat in repeats],
             "sdv_epochs": epochs,
             "chunk_rows": self.asked.chunk_rows,
         }
@@ -166,6 +171,7 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--table", help="default: adult if BENCH_DATA has it, else its first table, else credit_data")
     parser.add_argument("--sdv-epochs", type=int, default=SDV_EPOCHS, help="fewer: extrapolated from two short fits")
     parser.add_argument("--sample-rows", type=int, default=1_000_000)
+    parser.add_argument("--sample-repeats", type=int, default=5, help="of the part sample, ours and SDV's in turn")
     parser.add_argument("--chunk-rows", type=int, default=20_000)
     parser.add_argument("--memory-rows", type=int, default=1_000_000)
     parser.add_argument("--rows", nargs="*", type=int, default=[10_000, 100_000, 1_000_000])
@@ -176,7 +182,8 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument("--out", type=Path, default=OUT)
     asked = parser.parse_args(arguments)
-    numbers = [asked.sample_rows, asked.chunk_rows, asked.memory_rows, asked.steps, *asked.rows, *asked.columns]
+    numbers = [asked.sample_rows, asked.sample_repeats, asked.chunk_rows, asked.memory_rows, asked.steps]
+    numbers += [*asked.rows, *asked.columns]
     if min(numbers) < 1 or not 1 <= asked.sdv_epochs <= SDV_EPOCHS:
         raise ConfigError(f"numbers must be positive, and --sdv-epochs at most {SDV_EPOCHS}, however one is not")
     check_settings([OURS], asked.set)

@@ -366,8 +366,9 @@ def canonical(table: pd.DataFrame, metadata: Metadata) -> pd.DataFrame:
         kind = ColumnType.integer if name == ENTITY_COLUMN else metadata[name].type
         try:
             if kind is ColumnType.string:
-                missing, cells = series.isna(), series.astype("object", copy=False)
-                columns[name] = cells.mask(missing, None) if missing.any() else cells
+                cells = series.astype("object", copy=False)
+                all_text = pd.api.types.infer_dtype(cells, skipna=False) == "string"  # quicker than to look for missing
+                columns[name] = cells if all_text else cells.mask(cells.isna(), None)
             else:
                 columns[name] = series.astype(PANDAS_DTYPE[kind], copy=False)  # type: ignore[call-overload]
         except (TypeError, ValueError, OverflowError) as err:

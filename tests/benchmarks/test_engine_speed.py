@@ -6,6 +6,7 @@ import importlib
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -53,18 +54,8 @@ def speed(bench, table, monkeypatch):
 
 def test_every_part_is_measured_and_kept(speed, tmp_path, capsys):
     command = ["--table", "tiny", "--sdv-epochs", "2", "--sample-rows", "500", "--chunk-rows", "200", "--steps", "5"]
-    command += [
-        "--memory-rows",
-        "400",
-        "--rows",
-        "250",
-        "--columns",
-        "2",
-        "5",
-        "--set",
-        "max_steps=10",
-        "num_threads=1",
-    ]
+    command += ["--sample-repeats", "3", "--memory-rows", "400", "--rows", "250", "--columns", "2", "5"]
+    command += ["--set", "max_steps=10", "num_threads=1"]
     speed.main([*command, "--out", str(tmp_path)])
     results = json.loads((tmp_path / "speed.json").read_text())
     assert sorted(results) == sorted(PARTS)
@@ -74,7 +65,12 @@ def test_every_part_is_measured_and_kept(speed, tmp_path, capsys):
         ratio = found["fit"]["sdv"]["fit_wall_seconds"] / found["fit"]["ours"][preset]["fit_wall_seconds"]
         assert found["fit"]["ratio"][preset]["fit_wall_seconds"] == pytest.approx(ratio)
         assert found["fit"]["ours"][preset]["steps"] == 10
-    assert found["sample"]["ours"]["rows"] == found["sample"]["sdv"]["rows"] == 500
+    ours, sdv = found["sample"]["ours"], found["sample"]["sdv"]
+    assert [run["rows"] for run in (*ours, *sdv)] == [500] * 6
+    ratios = [b["draw_seconds"] / a["draw_seconds"] for a, b in zip(ours, sdv, strict=True)]
+    assert found["sample"]["ratio"] == pytest.approx(ratios)
+    drawn = [Path(job["model"]).name for function, job in speed.calls if function == "sample"]
+    assert drawn[:6] == ["balanced-0", "best-2"] * 3  # in turn; "best" stands for SDV's here
     assert (found["memory"]["rows"], found["memory"]["columns"]) == (400, 2)
     assert found["memory"]["fit_peak_mb"] >= found["memory"]["before_mb"] > 0
     sizes = [(row["rows"], row["columns"], row["steps"]) for row in found["scaling"]]
@@ -84,6 +80,7 @@ def test_every_part_is_measured_and_kept(speed, tmp_path, capsys):
     fits = [job["settings"] for function, job in speed.calls if function == "fit"]
     assert all("num_threads=1" in settings for settings in fits)  # the peer has as many threads
     printed = capsys.readouterr().out
+    assert f"| {np.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}) |" in printed
     assert all(f"## {title}" in printed for title in ("Fit", "Sampling", "Memory", "Cost against size", "Where"))
 
     speed.main([*command, "--parts", "memory", "--memory-rows", "500", "--out", str(tmp_path)])

@@ -54,6 +54,7 @@ class TVAE(Synthesizer):
             raise ConfigError(f"the TVAE needs a TVAEConfig, however: {type(config).__name__}")
         super().__init__(config)
         self._model: tuple[Tokenizer, TVAENetwork] | None = None
+        self._sampling_plan: SamplingPlan | None = None  # of this model, from the first sample on
         self._combination_rules: tuple[CombinationRule, ...] = ()
 
     def _fit(self, table: pd.DataFrame, metadata: Metadata, entities: Codes | None, watch: Watch) -> None:
@@ -81,7 +82,7 @@ class TVAE(Synthesizer):
 
                 rows = rows_of(encoded)
                 train(network.to(device), rows, config, rng, on_check, entities=entities, checkpoint=watch.checkpoint)
-        self._model = (tokenizer, network)
+        self._model, self._sampling_plan = (tokenizer, network), None
         self._combination_rules = combination_rules(tokenizer, self.combinations)
 
     def _sample(self, num_rows: int, seed: int) -> pd.DataFrame:
@@ -127,7 +128,8 @@ class TVAE(Synthesizer):
         """A model trained on a GPU is loaded to the processor where there is none."""
         order = _generation_order(self._modelled(), self.metadata.target)
         tokenizer, network = load_model(folder, self.config, [self.metadata[name] for name in order])
-        self._model = (tokenizer, network.to(resolve_device("cpu" if self.config.device == "cpu" else "auto")))
+        device = resolve_device("cpu" if self.config.device == "cpu" else "auto")
+        self._model, self._sampling_plan = (tokenizer, network.to(device)), None
         self._combination_rules = combination_rules(tokenizer, self.combinations)
 
     @property
@@ -136,9 +138,11 @@ class TVAE(Synthesizer):
 
     @torch.no_grad()
     def _plan(self) -> SamplingPlan:
-        tokenizer, network = self._fitted()
-        rules = rules_of(tokenizer, self.metadata.modelled_constraints, self._combination_rules)
-        return SamplingPlan(network, tokenizer, rules)
+        if self._sampling_plan is None:
+            tokenizer, network = self._fitted()
+            rules = rules_of(tokenizer, self.metadata.modelled_constraints, self._combination_rules)
+            self._sampling_plan = SamplingPlan(network, tokenizer, rules)
+        return self._sampling_plan
 
     @property
     def _sampling_threads(self) -> int:

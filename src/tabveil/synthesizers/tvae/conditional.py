@@ -80,7 +80,7 @@ class GivenBatch(Batch):
 
     def _choose(self, column: int) -> None:
         logits, kernel = self._logits(column)
-        drawn = self._draw(column, logits, complete=self.complete)
+        drawn = self._draw(column, logits.clone(), complete=self.complete)
         weights = self._weights(column, drawn, logits, kernel)
         mask = self.mask[:, column]
         self._record(column, torch.where(mask, self.known_tokens[:, column], drawn), kernel)

@@ -87,7 +87,7 @@ def slice_masses(x: Tensor, shrink: Tensor) -> Tensor:
         (num_rows, num_edges - 1); between two columns the figure means nothing.
     """
     above = F.softplus(x)
-    return x[:, 1:] - above[:, 1:] - above[:, :-1] + torch.log(-shrink[:, 1:])
+    return (x[:, 1:] - above[:, 1:]).sub_(above[:, :-1]).add_((-shrink[:, 1:]).log_())
 
 
 class KernelCrossEntropy(torch.autograd.Function):

@@ -64,7 +64,7 @@ class _Column(NamedTuple):
         hidden: per layer above the first, weights of those units on the layer below up to them.
         heads: weights of the column's tokens and, of a number, its kernel, on z, 1 and the units up to here.
         number: place among the numerical columns. edges, widths, low, high: of its slices; empty of a category.
-        emitted: which tokens are ever drawn. closed: the same as float32, 0 of those and minus infinity of the others.
+        emitted: which tokens are ever drawn. closed: the others, int64.
         embeddings: of the column's tokens, (embedding_dim, num_tokens). offset: its first flat token.
     """
 
@@ -162,7 +162,7 @@ class SamplingPlan:
             low=low,
             high=high,
             emitted=emitted,
-            closed=torch.where(emitted, 0.0, -torch.inf),
+            closed=torch.nonzero(~emitted)[:, 0],
             embeddings=self.network.decoder.tokens.weight[span].t().contiguous(),
             offset=span.start,
         )
@@ -263,13 +263,18 @@ class Batch:
         return torch.where(allowed.any(dim=1, keepdim=True), allowed, emitted)
 
     def _draw(self, column: int, logits: Tensor, *, complete: bool = False) -> Tensor:
-        """Tokens by their probability, from one uniform number per row, int64 (num_rows,)."""
+        """Tokens by their probability, from one uniform number per row, int64 (num_rows,).
+
+        Args:
+            logits: (num_rows, num_tokens); they are overwritten.
+            complete: see `_emitted`.
+        """
         if complete or self._has_rules(column):
             emitted = self._emitted(column, complete=complete)
-            logits = logits.masked_fill(~self._open(column, emitted), -torch.inf)
+            logits.masked_fill_(~self._open(column, emitted), -torch.inf)
         else:
-            logits = logits + self.plan.columns[column].closed
-        shares = logits.sub_(logits.amax(dim=1, keepdim=True)).exp_().contiguous().cumsum(dim=1)
+            logits.index_fill_(1, self.plan.columns[column].closed, -torch.inf)
+        shares = logits.sub_(logits.amax(dim=1, keepdim=True)).exp_().contiguous().cumsum_(dim=1)
         level = self._uniform(len(logits), 1).mul_(BELOW_ONE) * shares[:, -1:]
         return torch.searchsorted(shares, level.float(), right=True)[:, 0].clamp_(max=shares.shape[1] - 1)
 
