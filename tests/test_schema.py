@@ -292,6 +292,18 @@ def test_canonical_gives_one_dtype_per_type():
     assert result.index.tolist() == [0, 1]
 
 
+@pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT])
+@pytest.mark.parametrize("dtype", ["object", "string", "category"])
+def test_missing_text_is_none_whatever_it_was(missing, dtype):
+    metadata = Metadata(dataset="d", columns=(column("s", ColumnType.string, SDType.categorical),))
+    for cells in (["a", missing], [missing, missing], ["a", "b"], []):
+        result = canonical(pd.DataFrame({"s": pd.Series(cells, dtype=dtype)}), metadata)["s"]
+        assert result.dtype == object
+        assert [cell if isinstance(cell, str) else (cell is None) for cell in result] == [
+            cell if isinstance(cell, str) else True for cell in cells
+        ]
+
+
 def test_canonical_names_the_column_but_never_the_value():
     metadata = Metadata(dataset="d", columns=(column("i"),))
     with pytest.raises(SchemaError, match="column 'i' must hold integer") as caught:

@@ -95,6 +95,16 @@ def test_a_loaded_model_samples_the_same_rows(fitted, tmp_path):
     assert loaded.metadata == fitted.metadata
 
 
+def test_fitted_again_a_model_draws_from_what_it_learned_last(table, metadata, quick):
+    again, once = create_synthesizer(quick(max_steps=5)), create_synthesizer(quick(max_steps=5))
+    again.fit(table, metadata)
+    again.sample(10, seed=0)  # what sampling keeps is of the first fit
+    half = table[: len(table) // 2]
+    for synthesizer in (again, once):
+        synthesizer.fit(half, metadata)
+    pd.testing.assert_frame_equal(again.sample(50, seed=0), once.sample(50, seed=0))
+
+
 def test_saving_again_replaces_the_folder(fitted, tmp_path):
     fitted.save(tmp_path / "model")
     (tmp_path / "model" / "left.over").write_text("x")
