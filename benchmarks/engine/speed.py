@@ -36,7 +36,7 @@ from .tables import Table, default_tables, load_table
 PRESETS, OURS, PEER = ("fast", "balanced"), "balanced", "sdv_tvae"
 SDV_EPOCHS = 300  # of SDV's defaults
 FEW_EPOCHS = 1  # of an SDV model that is only sampled from
-RESULTS = "speed.json"
+RESULTS, FORMAT = "speed.json", 2  # parts in an earlier format are left out
 
 
 class Bench:
@@ -203,8 +203,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     table = load_table(asked.table or choose_table())
     asked.out.mkdir(parents=True, exist_ok=True)
     path = asked.out / RESULTS
-    results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    about = {"table": table.name, "rows": len(table.train), "columns": table.train.shape[1], "settings": asked.set}
+    stored = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    results = {part: found for part, found in stored.items() if found["about"].get("format") == FORMAT}
+    about = {
+        "format": FORMAT,
+        "table": table.name,
+        "rows": len(table.train),
+        "columns": table.train.shape[1],
+        "settings": asked.set,
+    }
     with tempfile.TemporaryDirectory(prefix="tabveil-speed-") as folder:
         bench = Bench(table, asked, Path(folder))
         for part in asked.parts:

@@ -88,6 +88,11 @@ def test_every_part_is_measured_and_kept(speed, tmp_path, capsys):
     assert again["memory"]["found"]["rows"] == 500
     assert again["fit"] == results["fit"]
 
+    del again["sample"]["about"]["format"], again["sample"]["found"]["ratio"]  # as an earlier version wrote it
+    (tmp_path / "speed.json").write_text(json.dumps(again))
+    speed.main([*command, "--parts", "memory", "--out", str(tmp_path)])
+    assert sorted(json.loads((tmp_path / "speed.json").read_text())) == sorted({*PARTS} - {"sample"})
+
 
 def test_full_epochs_are_measured_not_extrapolated(speed, tmp_path):
     speed.main(["--table", "tiny", "--parts", "fit", "--set", "max_steps=5", "--out", str(tmp_path)])
