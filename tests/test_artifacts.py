@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import stat
 import subprocess
 import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -192,8 +196,59 @@ def test_a_link_to_a_folder_is_replaced_not_followed(tmp_path: Path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["elsewhere", "link"]
 
 
-def test_what_an_earlier_process_of_the_same_number_left_is_removed(tmp_path: Path):
-    left = tmp_path / f".a.{os.getpid()}-xyz.tmp"
-    left.write_text("real rows")
+def test_what_a_process_left_is_removed_though_its_number_lives_on(tmp_path: Path):
+    """As another process, or as a zombie where nobody waits for it."""
+    path = tmp_path / "a[1].csv"
+    write = (
+        "import os, sys; from pathlib import Path; from tabveil.artifacts import {0}\nwith {0}(Path(sys.argv[1])) as t:"
+    )
+    killed = [
+        subprocess.Popen([sys.executable, "-c", f"{write.format(kind)} os.kill(os.getpid(), 9)", str(path)])
+        for kind in ("atomic", "atomic_folder")
+    ]
+    for process in killed:  # not waited for: zombies
+        os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    left_file = tmp_path / f".a[1].csv.{os.getpid()}-xyz.tmp"
+    left_file.write_text("real rows")
+    assert all(Path(f"/proc/{process.pid}").exists() for process in killed) or sys.platform != "linux"
+    write_text(path, "new\n")
+    assert list(tmp_path.iterdir()) == [path]
+    assert [process.wait() for process in killed] == [-9, -9]
+
+
+def test_a_folder_that_another_process_took_for_a_stale_one_is_made_anew(tmp_path: Path, monkeypatch):
+    made = []
+
+    def make(**options: str) -> str:
+        made.append(mkdtemp(**options))
+        if len(made) == 1:
+            Path(made[0]).rmdir()
+        return made[-1]
+
+    mkdtemp = tempfile.mkdtemp
+    monkeypatch.setattr(tempfile, "mkdtemp", make)
     write_text(tmp_path / "a", "new\n")
+    assert len(made) == 2
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_writers_of_one_file_side_by_side_leave_one_whole_file(tmp_path: Path):
+    path, texts = tmp_path / "a", [f"{number}\n" * 10_000 for number in range(8)]
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        for _ in range(3):
+            list(pool.map(lambda text: write_text(path, text), texts))
+            assert path.read_text() in texts
+            assert list(tmp_path.iterdir()) == [path]
+
+
+def test_without_locks_files_are_written_and_nothing_is_taken_for_stale(tmp_path: Path, monkeypatch):
+    def no_locks(handle: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    path = tmp_path / "a"
+    with atomic(path) as first:
+        write_text(path, "2")
+        first.write_text("1")
+    assert path.read_text() == "1"
+    assert list(tmp_path.iterdir()) == [path]

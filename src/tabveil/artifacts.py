@@ -1,12 +1,14 @@
 """Every path a stage reads or writes, exactly once, and the atomic writers.
 
-`Artifacts` maps names to paths below `artifacts/<stage>/`; a file is written to a temporary name beside it and
+`Artifacts` maps names to paths below `artifacts/<stage>/`; a file is written in a temporary folder beside it and
 renamed, so that a killed stage leaves nothing half written. JSON is sorted and ends in a newline, Parquet is
 written with fixed settings: same content, same bytes, stable DVC hashes.
 """
 
 from __future__ import annotations
 
+import fcntl
+import glob
 import json
 import os
 import shutil
@@ -18,7 +20,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import pandas as pd
-import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -27,7 +28,6 @@ from tabveil.errors import ArtifactError, TabVeilError
 STAGES = ("preflight", "pull", "preprocess", "verify", "train", "sample", "evaluate", "publish")
 PREPARATION_STAGES = STAGES[:4]
 TEMPORARY = ".tmp"
-_OURS: set[str] = set()  # names of the temporary files and folders that this process is writing
 
 
 @dataclass(frozen=True)
@@ -195,76 +195,97 @@ def require(path: Path, made_by: str) -> Path:
 
 @contextmanager
 def atomic(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` to write to; renamed to `path` when the block ends without an error.
+    """A temporary file to write to; takes the place of `path` when the block ends without an error.
 
     What a killed process left beside `path` is removed first. Permissions follow the umask.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_stale(path)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=_prefix(path, os.getpid()), suffix=TEMPORARY)
-    os.close(handle)
-    temporary = Path(name)
-    _OURS.add(temporary.name)
-    try:
+    with _workplace(path) as folder:
+        temporary = folder / path.name
+        temporary.touch()
         yield temporary
         with temporary.open("rb") as written:
             os.fsync(written.fileno())
         temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-        _OURS.discard(temporary.name)
 
 
 @contextmanager
 def atomic_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder beside `path` to fill; takes the place of `path` when the block ends without an error.
+    """A temporary folder to fill; takes the place of `path` when the block ends without an error.
 
     What was at `path` is renamed, then removed: it is there as a whole, or its successor is. Only a kill between two
     renames that follow each other leaves neither there.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _remove_stale(path)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=_prefix(path, os.getpid()), suffix=TEMPORARY))
-    aside = temporary.with_name(f"{temporary.name.removesuffix(TEMPORARY)}-old{TEMPORARY}")
-    _OURS.update((temporary.name, aside.name))
-    try:
+    with _workplace(path) as folder:
+        temporary, replaced = folder / path.name, folder / f"{path.name}-replaced"
+        temporary.mkdir()
         yield temporary
         for inside in [temporary, *temporary.rglob("*")]:
             inside.chmod((0o777 if inside.is_dir() else 0o666) & ~_umask())
         if path.exists():
-            path.rename(aside)
+            path.rename(replaced)
         temporary.replace(path)
+
+
+@contextmanager
+def _workplace(path: Path) -> Iterator[Path]:
+    """A folder of our own beside `path`, only for its owner, locked while the block runs and removed after it.
+
+    The lock (`flock`) ends with the process, however that ends, while its number may live on: as another process, or as
+    a zombie where nobody waits for it.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    _remove_stale(path)
+    folder, lock = _make_locked(path)
+    try:
+        yield folder
     finally:
-        for left in (temporary, aside):
-            with suppress(OSError):  # the next write tries again
-                _remove(left)
-        _OURS.difference_update((temporary.name, aside.name))
+        shutil.rmtree(folder, ignore_errors=True)  # what cannot be removed, the next write tries again
+        os.close(lock)
 
 
-def _prefix(path: Path, process: int) -> str:
-    return f".{path.name}.{process}-"
+def _make_locked(path: Path) -> tuple[Path, int]:
+    while True:
+        folder = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=TEMPORARY))
+        with suppress(FileNotFoundError):  # another process took it for a stale one before it was locked
+            lock = os.open(folder, os.O_RDONLY)
+            _lock(lock, fcntl.LOCK_EX)
+            if folder.exists():
+                return folder, lock
+            os.close(lock)
 
 
 def _remove_stale(path: Path) -> None:
-    """Remove temporary files and folders of `path` whose process is gone: a killed stage may leave real rows.
+    """Remove workplaces of `path` that nobody holds: a killed stage may leave real rows.
 
-    One with our own number that we did not make is of a process before us: in a container they all have the same.
+    Raises:
+        OSError: one cannot be removed.
     """
-    for left in path.parent.glob(f".{path.name}.*{TEMPORARY}"):
-        process = left.name.removeprefix(f".{path.name}.").partition("-")[0]
-        ours = process == str(os.getpid())
-        gone = process.isdigit() and not psutil.pid_exists(int(process))
-        if (ours and left.name not in _OURS) or gone:
-            _remove(left)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.*{TEMPORARY}"):
+        with suppress(FileNotFoundError):  # another process removed it meanwhile
+            lock = os.open(left, os.O_RDONLY)
+            try:
+                if _lock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB):
+                    _remove(left)
+            finally:
+                os.close(lock)
+
+
+def _lock(handle: int, operation: int) -> bool:
+    """Whether the lock is ours; never on a file system without locks, where nothing is taken for stale."""
+    try:
+        fcntl.flock(handle, operation)
+    except OSError:
+        return False
+    return True
 
 
 def _remove(path: Path) -> None:
-    """A file, link or folder, if it is there."""
+    """Remove a file, link or folder."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
-        path.unlink(missing_ok=True)
+        path.unlink()
 
 
 def _umask() -> int:
